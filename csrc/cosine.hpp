@@ -1,0 +1,163 @@
+// The cosine of one pair of rows, exact enough that the loss near its hinge keeps its figures.
+//
+// A cosine near +-1 cannot be held as one number: 1 - s would keep only what s has behind its leading nines. It is
+// held as anchor + rest, with anchor in {-1, 0, +1}. Away from +-1 the anchor is 0 and rest = dot / (|a| |b|). Near
+// it, with P the longer and Q the shorter row, sigma = sign(s), lambda = |Q| / |P| and e = Q - sigma lambda P
+// (one rounding an element, so exact where the rows agree),
+//     |e|^2 = 2 |Q|^2 (1 - sigma s),    so    gap = 1 - sigma s = |e|^2 / (2 |Q|^2),    s = sigma (1 - gap).
+// A relative error delta of lambda enters as delta * gap + delta^2 / 2. Equal rows have lambda = 1 and e = 0.
+//
+// Gradients of s, from Q/|Q| = e/|Q| + sigma P/|P|:
+//     away:  ds/da = b / (|a||b|) - s a / |a|^2
+//     near:  ds/dP = e / (|P||Q|) + sigma gap P / |P|^2,    ds/dQ = sigma (gap Q - e) / |Q|^2
+#pragma once
+
+#include "lanes.hpp"
+
+namespace cospair {
+namespace {
+
+struct Cosine {
+  long double rest = 0;       // s = anchor + rest
+  double anchor = 0;
+  double norm1 = 0, norm2 = 0;  // squared lengths
+  double lengths = 0;         // |a| |b|
+  double gap = 0;             // 1 - |s|, where near
+  bool near = false;
+  bool zero = false;          // a zero row: s = 0 by convention, gradient 0
+  bool broken = false;        // NaN or infinity came in
+  double cosine() const { return static_cast<double>(anchor + rest); }
+};
+
+struct Moments {
+  long double norm1, norm2, dot;
+};
+
+// float32 and narrower: products are exact in double, sums carry 29 bits more than the input.
+template <class T>
+inline Moments moments(const T* a, const T* b, std::int64_t d) {
+  Lanes n1[2] = {}, n2[2] = {}, dot[2] = {};
+  std::int64_t j = 0;
+  for (; j + 2 * kLanes <= d; j += 2 * kLanes) {
+    for (int u = 0; u < 2; ++u) {
+      const Lanes x = load(a + j + u * kLanes), y = load(b + j + u * kLanes);
+      n1[u] = multiply_add(x, x, n1[u]);
+      n2[u] = multiply_add(y, y, n2[u]);
+      dot[u] = multiply_add(x, y, dot[u]);
+    }
+  }
+  double s1 = total(n1[0] + n1[1]), s2 = total(n2[0] + n2[1]), s12 = total(dot[0] + dot[1]);
+  for (; j < d; ++j) {
+    const double x = scalar(a[j]), y = scalar(b[j]);
+    s1 += x * x;
+    s2 += y * y;
+    s12 += x * y;
+  }
+  return {s1, s2, s12};
+}
+
+// A sum and what its roundings lost (Ogita, Rump, Oishi 2005, algorithm Dot2), in lanes.
+struct Compensated {
+  Lanes high = {}, low = {};
+  inline void add_product(Lanes x, Lanes y) {
+    const Lanes p = x * y;
+    const Lanes product_error = fused(x, y, -p);
+    const Lanes t = high + p;
+    const Lanes z = t - high;
+    low += ((high - (t - z)) + (p - z)) + product_error;
+    high = t;
+  }
+  inline long double value() const {
+    long double sum = 0;
+    for (int l = 0; l < kLanes; ++l) sum += high[l];
+    for (int l = 0; l < kLanes; ++l) sum += low[l];
+    return sum;
+  }
+};
+
+template <>
+inline Moments moments<double>(const double* a, const double* b, std::int64_t d) {
+  Compensated n1, n2, dot;
+  std::int64_t j = 0;
+  for (; j + kLanes <= d; j += kLanes) {
+    const Lanes x = load(a + j), y = load(b + j);
+    n1.add_product(x, x);
+    n2.add_product(y, y);
+    dot.add_product(x, y);
+  }
+  if (j < d) {
+    double x[kLanes] = {}, y[kLanes] = {};
+    for (int l = 0; j + l < d; ++l) x[l] = a[j + l], y[l] = b[j + l];
+    n1.add_product(load(x), load(x));
+    n2.add_product(load(y), load(y));
+    dot.add_product(load(x), load(y));
+  }
+  return {n1.value(), n2.value(), dot.value()};
+}
+
+// |Q - factor P|^2
+template <class T>
+inline double squared_distance(const T* p, const T* q, double factor, std::int64_t d) {
+  const Lanes minus = splat(-factor);
+  Lanes sum = {};
+  std::int64_t j = 0;
+  for (; j + kLanes <= d; j += kLanes) {
+    const Lanes e = fused(minus, load(p + j), load(q + j));
+    sum = multiply_add(e, e, sum);
+  }
+  double rest = 0;
+  for (; j < d; ++j) {
+    const double e = __builtin_fma(-factor, scalar(p[j]), scalar(q[j]));
+    rest += e * e;
+  }
+  return total(sum) + rest;
+}
+
+inline bool finite(long double x) { return x - x == 0; }
+
+// How near +-1 the cosine is taken from the difference of the rows: where double has no bits to spare, early.
+template <class T>
+constexpr double kNear = 0.9999;
+template <>
+constexpr double kNear<double> = 0.5;
+
+inline double factor_of(const Cosine& c) {
+  const bool first_longer = c.norm1 >= c.norm2;
+  const double lambda = first_longer ? __builtin_sqrt(c.norm2 / c.norm1) : __builtin_sqrt(c.norm1 / c.norm2);
+  return c.anchor * lambda;
+}
+
+template <class T>
+inline Cosine cosine(const T* a, const T* b, std::int64_t d) {
+  const Moments m = moments(a, b, d);
+  Cosine c;
+  c.norm1 = static_cast<double>(m.norm1);
+  c.norm2 = static_cast<double>(m.norm2);
+  c.broken = !finite(m.norm1) || !finite(m.norm2) || !finite(m.dot);
+  c.zero = !c.broken && (m.norm1 == 0 || m.norm2 == 0);
+  if (c.broken || c.zero) return c;
+  // double's own range is enough for the product of two squared lengths of float32 rows and of rescued double rows
+  long double s;
+  if constexpr (sizeof(T) == sizeof(double)) {
+    const long double lengths = __builtin_sqrtl(m.norm1 * m.norm2);
+    c.lengths = static_cast<double>(lengths);
+    s = m.dot / lengths;
+  } else {
+    c.lengths = __builtin_sqrt(c.norm1 * c.norm2);
+    s = static_cast<double>(m.dot) / c.lengths;
+  }
+  s = s > 1 ? 1 : s < -1 ? -1 : s;
+  c.near = s > kNear<T> || s < -kNear<T>;
+  c.rest = s;
+  if (c.near) {
+    c.anchor = s > 0 ? 1 : -1;
+    const bool first_longer = c.norm1 >= c.norm2;
+    const double e2 = first_longer ? squared_distance(a, b, factor_of(c), d) : squared_distance(b, a, factor_of(c), d);
+    c.gap = 0.5 * e2 / (first_longer ? c.norm2 : c.norm1);
+    c.rest = -c.anchor * c.gap;
+  }
+  return c;
+}
+
+}  // namespace
+}  // namespace cospair

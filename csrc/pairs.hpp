@@ -1,0 +1,50 @@
+// What a batch of pairs is, in plain arrays: the contract between the binding and the kernels.
+#pragma once
+
+#include <cstdint>
+
+namespace cospair {
+
+enum class Element : int { f32 = 0, f64 = 1, f16 = 2, bf16 = 3 };
+enum class TargetKind : int { i64 = 0, i32 = 1, f32 = 2, f64 = 3, boolean = 4 };
+
+struct PairTask {
+  Element element;
+  const void* x1;          // [n, d], rows stride1 elements apart, 0 = one row for all
+  const void* x2;          // [n, d], rows stride2 elements apart
+  std::int64_t stride1, stride2;
+  const void* target;      // [n], target_stride elements apart
+  TargetKind target_kind;
+  std::int64_t target_stride;
+  const double* weight;    // [n] or null = 1
+  std::int64_t n, d;
+  double margin, positive_margin;
+  double scale;            // multiplies every gradient (with the row's weight)
+  void* losses;            // [n] of the element type, or null
+  void* gradient1;         // [n, d] contiguous ([d] where stride1 is 0), or null
+  void* gradient2;
+  bool streaming;          // gradients too large for the caches: store past them
+};
+
+// What a run of rows leaves behind. The sum is kept as a rounded value and what the rounding lost.
+struct PairSum {
+  double high = 0.0, low = 0.0;
+  std::int64_t invalid = -1;  // first row whose target is neither +1 nor -1
+};
+
+// Rows [begin, end) of a task. scratch holds 2 * d doubles; shared1 and shared2 [d] collect the gradient of an
+// input that is one row for all.
+using PairRows = void (*)(const PairTask&, std::int64_t begin, std::int64_t end, double* scratch, double* shared1,
+                          double* shared2, PairSum& sum);
+
+namespace baseline {
+void pair_rows(const PairTask&, std::int64_t, std::int64_t, double*, double*, double*, PairSum&);
+}
+namespace v3 {
+void pair_rows(const PairTask&, std::int64_t, std::int64_t, double*, double*, double*, PairSum&);
+}
+namespace v4 {
+void pair_rows(const PairTask&, std::int64_t, std::int64_t, double*, double*, double*, PairSum&);
+}
+
+}  // namespace cospair

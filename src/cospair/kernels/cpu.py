@@ -1,0 +1,236 @@
+"""The pair loss on the CPU, fused in C++: both gradients in the pass that computes the loss.
+
+Decisions of this file:
+
+- Forward computes the gradient for an upstream gradient of 1 and backward hands it over. For any
+  other upstream gradient, or a second backward through a retained graph, backward runs the kernel
+  again with the upstream folded into its scale: the same traffic as multiplying, with one rounding,
+  so that loss scaling does not underflow float16.
+- `none` has an upstream gradient a row: forward computes the losses alone, backward the gradients.
+- A second derivative (backward with grad mode on) is taken through the reference kernel. It must
+  be: the gradient computed in forward is a constant to autograd, and its derivative would silently
+  be zero.
+- An input of one row for all (a query against a gallery) is read in place, and its gradient is
+  summed inside.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch._C import _functorch  # pyright: ignore[reportAttributeAccessIssue]
+
+from cospair import _checks
+from cospair.kernels import reference
+
+try:
+    from cospair.kernels import _pairs  # pyright: ignore[reportAttributeAccessIssue]
+except ImportError:  # built without a compiler: unavailable() says so
+    _pairs = None
+
+_ELEMENTS = {torch.float32: 0, torch.float64: 1, torch.float16: 2, torch.bfloat16: 3}
+_TARGETS = {torch.int64: 0, torch.int32: 1, torch.float32: 2, torch.float64: 3, torch.bool: 4}
+
+# Below this a second thread costs more than it brings; above the other, stores past the caches pay.
+_BYTES_A_THREAD = 1 << 18
+_BYTES_STREAMED = 24 << 20
+
+
+class _Options(NamedTuple):
+    margin: float
+    positive_margin: float
+    reduction: str
+    dtype: torch.dtype
+
+
+def unavailable() -> str:
+    """Why this kernel cannot run here; empty where it can."""
+    return "" if _pairs is not None else "cospair was installed without a C++ compiler"
+
+
+def serves(x: Tensor) -> bool:
+    """Whether the compiled kernels take this tensor's device, dtype and layout."""
+    return (
+        _pairs is not None
+        and x.device.type == "cpu"
+        and x.layout is torch.strided
+        and not x.is_neg()
+        and (x.dtype is not torch.float16 or _pairs.has_half)
+    )
+
+
+def pair_loss(
+    x1: Tensor,
+    x2: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    *,
+    margin: float,
+    positive_margin: float,
+    reduction: str,
+    dtype: torch.dtype,
+) -> Tensor:
+    """Loss [n] or [] of n pairs: x1, x2 [n or 1, d], target [n], weight [n] or None."""
+    options = _Options(margin, positive_margin, reduction, dtype)
+    if torch.is_grad_enabled() and (x1.requires_grad or x2.requires_grad):
+        loss: Tensor = _PairLoss.apply(x1, x2, target, weight, options)  # type: ignore[assignment]
+        return loss
+    return _forward(x1, x2, target, weight, options, wanted=(False, False))[0]
+
+
+class _PairLoss(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, x1: Tensor, x2: Tensor, target: Tensor, weight: Tensor | None, options: _Options
+    ) -> Tensor:
+        early = options.reduction != "none"
+        wanted = (ctx.needs_input_grad[0] and early, ctx.needs_input_grad[1] and early)
+        loss, ctx.gradients = _forward(x1, x2, target, weight, options, wanted=wanted)
+        ctx.save_for_backward(x1, x2, target, weight)
+        ctx.options = options
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        wanted = ctx.needs_input_grad[:2]
+        if torch.is_grad_enabled() or _functorch.is_functorch_wrapped_tensor(upstream):
+            gradients = _reference_gradients(ctx.saved_tensors, ctx.options, upstream, wanted)
+            return (*gradients, None, None, None)
+        gradients, ctx.gradients = ctx.gradients, None
+        if gradients is None or upstream.ndim or upstream.item() != 1.0:
+            gradients = _gradients(
+                ctx.saved_tensors, ctx.options, upstream, wanted=wanted, out=gradients
+            )
+        return (*gradients, None, None, None)
+
+
+def _reference_gradients(
+    saved: tuple[Tensor, ...], options: _Options, upstream: Tensor, wanted: tuple[bool, bool]
+) -> list[Tensor | None]:
+    x1, x2, target, weight = saved
+    with torch.enable_grad():
+        loss = reference.pair_loss(x1, x2, target, weight, **options._asdict())
+    inputs = [x for x, wish in zip((x1, x2), wanted, strict=True) if wish]
+    found = iter(torch.autograd.grad(loss, inputs, upstream, create_graph=torch.is_grad_enabled()))
+    return [next(found) if wish else None for wish in wanted]
+
+
+def _forward(
+    x1: Tensor,
+    x2: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    options: _Options,
+    *,
+    wanted: tuple[bool, bool],
+) -> tuple[Tensor, list[Tensor | None] | None]:
+    n = target.shape[0]
+    weight = None if weight is None else weight.to(torch.float64).contiguous()
+    losses = torch.empty(n, dtype=options.dtype) if options.reduction == "none" else None
+    divisor = _divisor(n, weight, options.reduction)
+    gradients = _empty_gradients(x1, x2, n, wanted) if any(wanted) else None
+    total = _run(
+        x1, x2, target, weight, options, scale=1.0 / divisor, losses=losses, gradients=gradients
+    )
+    if losses is None:
+        losses = torch.tensor(total / divisor, dtype=options.dtype)
+    return losses, _rounded(gradients, x1.dtype)
+
+
+def _gradients(
+    saved: tuple[Tensor, ...],
+    options: _Options,
+    upstream: Tensor,
+    *,
+    wanted: tuple[bool, bool],
+    out: list[Tensor | None] | None,
+) -> list[Tensor | None]:
+    x1, x2, target, weight = saved
+    n = target.shape[0]
+    weight = None if weight is None else weight.to(torch.float64).contiguous()
+    scale = 1.0
+    if upstream.ndim:
+        rows = upstream.to(torch.float64)
+        weight = (rows if weight is None else rows * weight).contiguous()
+    else:
+        scale = upstream.item() / _divisor(n, weight, options.reduction)
+    shared = n > 1 and 1 in (
+        x1.shape[0],
+        x2.shape[0],
+    )  # summed in float64, so not written over the rounded ones
+    gradients = _empty_gradients(x1, x2, n, wanted) if out is None or shared else out
+    _run(x1, x2, target, weight, options, scale=scale, losses=None, gradients=gradients)
+    rounded = _rounded(gradients, x1.dtype)
+    assert rounded is not None
+    return rounded
+
+
+def _divisor(n: int, weight: Tensor | None, reduction: str) -> float:
+    if reduction != "mean":
+        return 1.0
+    if weight is None:
+        return float(max(n, 1))
+    return weight.sum().item() or 1.0
+
+
+def _empty_gradients(
+    x1: Tensor, x2: Tensor, n: int, wanted: tuple[bool, bool]
+) -> list[Tensor | None]:
+    return [
+        torch.empty(x.shape, dtype=torch.float64 if x.shape[0] == 1 < n else x.dtype)
+        if wish
+        else None
+        for x, wish in zip((x1, x2), wanted, strict=True)
+    ]
+
+
+def _rounded(
+    gradients: list[Tensor | None] | None, dtype: torch.dtype
+) -> list[Tensor | None] | None:
+    return None if gradients is None else [None if g is None else g.to(dtype) for g in gradients]
+
+
+def _run(
+    x1: Tensor,
+    x2: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    options: _Options,
+    *,
+    scale: float,
+    losses: Tensor | None,
+    gradients: list[Tensor | None] | None,
+) -> float:
+    """Fill losses and gradients where given; return the sum of the losses."""
+    assert _pairs is not None
+    n, d = target.shape[0], x1.shape[1]
+    x1, stride1 = _rows(x1, n)
+    x2, stride2 = _rows(x2, n)
+    if target.dtype not in _TARGETS:
+        target = target.to(torch.float64 if target.is_floating_point() else torch.int64)
+    g1, g2 = gradients or (None, None)
+    written = sum(g.numel() * g.element_size() for g in (g1, g2) if g is not None)
+    streaming = written >= _BYTES_STREAMED and d * x1.element_size() % 64 == 0
+    threads = min(torch.get_num_threads(), 1 + n * d * x1.element_size() // _BYTES_A_THREAD)
+    total, invalid = _pairs.pairs(
+        _ELEMENTS[x1.dtype], x1.data_ptr(), stride1, x2.data_ptr(), stride2,
+        target.data_ptr(), _TARGETS[target.dtype], target.stride(0), _address(weight), n, d,
+        options.margin, options.positive_margin, scale,
+        _address(losses), _address(g1), _address(g2), streaming, threads,
+    )  # fmt: skip
+    if invalid >= 0:
+        _checks.refuse_target(target, invalid)
+    return total
+
+
+def _rows(x: Tensor, n: int) -> tuple[Tensor, int]:
+    """Rows with a contiguous last dimension, and their distance in elements (0: one for all)."""
+    if x.shape[1] > 1 and x.stride(1) != 1:
+        x = x.contiguous()
+    return x, 0 if x.shape[0] == 1 < n else x.stride(0)
+
+
+def _address(x: Tensor | None) -> int:
+    return 0 if x is None else x.data_ptr()

@@ -1,0 +1,354 @@
+"""The cosine embedding loss: of pairs, and of every pair of a labelled batch.
+
+For a pair with cosine similarity s = <x1, x2> / (|x1| |x2|):
+
+    target +1 (similar, genuine):      max(0, positive_margin - s)
+    target -1 (dissimilar, impostor):  max(0, s - margin)
+
+Decisions of this file: the modules mirror torch.nn, so that a swap is one import; embeddings of
+different dtypes meet in the promoted one; under autocast the loss is computed in float32, as
+torch's own; the subgradient at a hinge is 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor
+
+from cospair import _checks, kernels, sweep
+from cospair._checks import AllPairsReduction, Reduction
+
+
+@dataclass(frozen=True)
+class CosineEmbeddingLossOptions:
+    """Options of the pair loss, checked when given.
+
+    Args:
+        margin: Cosine above which a dissimilar pair costs, in [-1, 1].
+        positive_margin: Cosine below which a similar pair costs, in [-1, 1]. 1 is torch's form (1 -
+            s); `positive_margin=margin` is the symmetric hinge.
+        reduction: 'none', 'mean' or 'sum'.
+
+    Raises:
+        ValueError: For a margin outside [-1, 1] or an unknown reduction.
+        TypeError: For a margin that is not a number.
+
+    Example:
+        >>> CosineEmbeddingLossOptions(margin=0.25)
+        CosineEmbeddingLossOptions(margin=0.25, positive_margin=1.0, reduction='mean')
+    """
+
+    margin: float = 0.0
+    positive_margin: float = 1.0
+    reduction: Reduction = "mean"
+
+    def __post_init__(self) -> None:
+        """Check every option."""
+        _checks.check_margin("margin", self.margin)
+        _checks.check_margin("positive_margin", self.positive_margin)
+        _checks.check_reduction(self.reduction)
+
+
+def cosine_embedding_loss(
+    x1: Tensor,
+    x2: Tensor,
+    target: Tensor,
+    margin: float = 0.0,
+    *,
+    positive_margin: float = 1.0,
+    weight: Tensor | None = None,
+    reduction: Reduction = "mean",
+    validate: bool = False,
+) -> Tensor:
+    r"""Cosine embedding loss of pairs.
+
+    .. math::
+        \ell(s, +1) = \max(0, \text{positive\_margin} - s), \qquad
+        \ell(s, -1) = \max(0, s - \text{margin})
+
+    With `positive_margin=1` it equals `torch.nn.functional.cosine_embedding_loss` where that one is
+    right. No eps enters: a row's scale changes nothing, a zero row has s = 0 and gradient 0, equal
+    rows cost exactly 0.
+
+    Args:
+        x1: Embeddings, (N, D), or (D) for one pair or one query against all rows of `x2`, or (1,
+            D); float16, bfloat16, float32 or float64. A query as a stride-0 `expand` is not copied.
+        x2: Embeddings, as `x1`.
+        target: +1 for similar and -1 for dissimilar pairs, (N), or () for (D) with (D); any real
+            dtype, or bool with True for similar. On a CPU in eager mode other values raise;
+            elsewhere they make their pair's loss NaN.
+        margin: Cosine above which a dissimilar pair costs, in [-1, 1].
+        positive_margin: Cosine below which a similar pair costs, in [-1, 1].
+        weight: Weight of each pair, the target's shape, finite and not negative; 'mean' divides by
+            its sum.
+        reduction: 'none' (a loss a pair), 'mean' or 'sum'. The mean of nothing is 0.
+        validate: Also check that embeddings are finite, and targets on any device; synchronises on
+            an accelerator.
+
+    Returns:
+        Loss, () or, for 'none', the target's shape; in [0, 2] a pair; in the embeddings' promoted
+        dtype. A float16 sum that could overflow (over 32,752 pairs, or weighted) comes in float32.
+
+    Raises:
+        ValueError: For shapes, targets, weights or options outside these rules.
+        TypeError: For embeddings, targets or options of the wrong type, integer embeddings too.
+
+    Example:
+        >>> import torch
+        >>> x1, x2 = torch.tensor([[1.0, 0.0], [1.0, 0.0]]), torch.tensor([[0.6, 0.8], [0.6, 0.8]])
+        >>> cosine_embedding_loss(x1, x2, torch.tensor([1, -1]), margin=0.5, reduction="none")
+        tensor([0.4000, 0.1000])
+
+    References:
+        https://docs.pytorch.org/docs/stable/generated/torch.nn.CosineEmbeddingLoss.html
+    """
+    _checks.check_margin("margin", margin)
+    _checks.check_margin("positive_margin", positive_margin)
+    _checks.check_reduction(reduction)
+    _check_pairs(x1, x2, target, weight, validate=validate)
+    single = x1.ndim == 1 and x2.ndim == 1
+    dtype, x1, x2 = _same_dtype(_as_rows(x1), _as_rows(x2))
+    target, weight = target.reshape(-1), None if weight is None else weight.reshape(-1)
+    kernel = kernels.choose(x1, x2, target, weight)
+    if kernel is kernels.reference:
+        _check_values(x1, target, validate=validate)
+    loss = kernel.pair_loss(
+        x1,
+        x2,
+        target,
+        weight,
+        margin=margin,
+        positive_margin=positive_margin,
+        reduction=reduction,
+        dtype=_sum_dtype(dtype, target, weight) if reduction == "sum" else dtype,
+    )
+    return loss.reshape(()) if single else loss
+
+
+class CosineEmbeddingLoss(torch.nn.Module):
+    """Cosine embedding loss of pairs as a module; see `cosine_embedding_loss` for shapes.
+
+    Args:
+        margin: Cosine above which a dissimilar pair costs, in [-1, 1].
+        positive_margin: Cosine below which a similar pair costs, in [-1, 1].
+        reduction: 'none', 'mean' or 'sum'.
+        validate: Check values on every device; synchronises on an accelerator.
+
+    Raises:
+        ValueError: For a margin outside [-1, 1] or an unknown reduction, when constructed.
+
+    Example:
+        >>> import torch
+        >>> loss = CosineEmbeddingLoss(0.25)
+        >>> loss
+        CosineEmbeddingLoss(margin=0.25, positive_margin=1.0, reduction='mean')
+        >>> loss(torch.tensor([[3.0, 4.0]]), torch.tensor([[30.0, 40.0]]), torch.tensor([1]))
+        tensor(0.)
+    """
+
+    def __init__(
+        self,
+        margin: float = 0.0,
+        *,
+        positive_margin: float = 1.0,
+        reduction: Reduction = "mean",
+        validate: bool = False,
+    ) -> None:
+        """Check and keep the options."""
+        super().__init__()
+        self.options = CosineEmbeddingLossOptions(margin, positive_margin, reduction)
+        self.validate = validate
+
+    @classmethod
+    def from_options(cls, options: CosineEmbeddingLossOptions) -> CosineEmbeddingLoss:
+        """A module with these options."""
+        return cls(**asdict(options))
+
+    def forward(
+        self, x1: Tensor, x2: Tensor, target: Tensor, weight: Tensor | None = None
+    ) -> Tensor:
+        """Loss of the pairs, () or (N); shapes as in `cosine_embedding_loss`."""
+        return cosine_embedding_loss(
+            x1,
+            x2,
+            target,
+            self.options.margin,
+            positive_margin=self.options.positive_margin,
+            weight=weight,
+            reduction=self.options.reduction,
+            validate=self.validate,
+        )
+
+    def extra_repr(self) -> str:
+        """The options, as they would be written."""
+        return _written(self.options.margin, self.options.positive_margin, self.options.reduction)
+
+
+def _written(margin: float, positive_margin: float, reduction: str) -> str:
+    return f"margin={margin!r}, positive_margin={positive_margin!r}, reduction={reduction!r}"
+
+
+def _check_pairs(
+    x1: Tensor, x2: Tensor, target: Tensor, weight: Tensor | None, *, validate: bool
+) -> None:
+    _checks.check_embeddings("x1", x1)
+    _checks.check_embeddings("x2", x2)
+    _checks.check_target_type(target)
+    _checks.check_pair_shapes(x1, x2, target)
+    _checks.check_devices(x1=x1, x2=x2, target=target, weight=weight)
+    if weight is not None:
+        on_cpu = weight.device.type == "cpu" and kernels.is_plain(weight)
+        _checks.check_weight(weight, target, values=on_cpu or validate)
+    if validate:
+        _checks.check_finite_rows("x1", x1)
+        _checks.check_finite_rows("x2", x2)
+
+
+def _check_values(x: Tensor, target: Tensor, *, validate: bool) -> None:
+    if validate or (target.device.type == "cpu" and kernels.is_plain(x, target)):
+        _checks.check_target_values(target)
+
+
+def _same_dtype(x1: Tensor, x2: Tensor) -> tuple[torch.dtype, Tensor, Tensor]:
+    """Both in the promoted dtype; float32 under autocast, as torch's own loss."""
+    dtype = x1.dtype if x1.dtype == x2.dtype else torch.promote_types(x1.dtype, x2.dtype)
+    device = x1.device.type
+    if device != "meta" and torch.is_autocast_enabled(device) and dtype != torch.float64:
+        dtype = torch.float32
+    return dtype, x1.to(dtype), x2.to(dtype)
+
+
+def _sum_dtype(dtype: torch.dtype, target: Tensor, weight: Tensor | None) -> torch.dtype:
+    """float32 where a float16 sum of losses up to 2 could pass 65,504."""
+    could_overflow = weight is not None or 2 * target.shape[0] > 65_504
+    return torch.float32 if dtype == torch.float16 and could_overflow else dtype
+
+
+def _as_rows(x: Tensor) -> Tensor:
+    """As (N, D) or (1, D); a stride-0 expand goes back to the one row it repeats.
+
+    The row is taken from the expand's base, so that its gradient is summed in the kernel and no (N,
+    D) gradient arises; not where somebody watches the expanded tensor's own gradient.
+    """
+    if x.ndim == 1:
+        return x.unsqueeze(0)
+    if (
+        x.shape[0] < 2
+        or torch.compiler.is_compiling()
+        or not kernels.is_plain(x)
+        or x.stride(0) != 0
+    ):
+        return x
+    if not x.requires_grad:
+        return x[:1]
+    base = x._base
+    if base is None or not base.requires_grad or x.is_leaf or x.retains_grad or x._backward_hooks:
+        return x
+    return base.as_strided((1, x.shape[1]), (x.shape[1], x.stride(1)), x.storage_offset())
+
+
+def all_pairs_cosine_embedding_loss(
+    x: Tensor,
+    labels: Tensor,
+    *,
+    margin: float = 0.0,
+    positive_margin: float = 1.0,
+    reduction: AllPairsReduction = "mean",
+) -> Tensor:
+    """Cosine embedding loss of every pair i < j of a labelled batch, without an n x n matrix.
+
+    A pair is genuine where its labels are equal and an impostor pair otherwise, and costs what it
+    costs in `cosine_embedding_loss`. With g and h the genuine and impostor pairs' losses:
+
+        'sum':       sum(g) + sum(h)
+        'mean':      (sum(g) + sum(h)) / number of pairs
+        'balanced':  mean(g) + mean(h)
+        'active':    mean of the g that are > 0 + mean of the h that are > 0; the one that trains
+        best
+        'none':      the matrix: loss of pair i < j at [i, j], 0 elsewhere; n x n numbers, for small
+        n only
+
+    An empty kind adds 0; a batch of one row or none has loss 0, with a graph.
+
+    Args:
+        x: Embeddings, (N, D), float16, bfloat16, float32 or float64; a zero row has cosine 0 with
+            every row.
+        labels: Integer labels, (N), any width.
+        margin: Cosine above which an impostor pair costs, in [-1, 1].
+        positive_margin: Cosine below which a genuine pair costs, in [-1, 1].
+        reduction: 'none', 'mean', 'sum', 'balanced' or 'active'.
+
+    Returns:
+        Loss, (), or (N, N) for 'none', in the embeddings' dtype (a float16 sum in float32).
+
+    Raises:
+        ValueError: For shapes or options outside these rules.
+        TypeError: For embeddings, labels or options of the wrong type; float labels among them.
+
+    Example:
+        >>> import torch
+        >>> x = torch.tensor([[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]])
+        >>> all_pairs_cosine_embedding_loss(x, torch.tensor([7, 7, 8]), margin=0.5, reduction="sum")
+        tensor(0.7000)
+    """
+    _checks.check_margin("margin", margin)
+    _checks.check_margin("positive_margin", positive_margin)
+    _checks.check_reduction(reduction, AllPairsReduction)
+    _checks.check_embeddings("x", x)
+    if x.ndim != 2:
+        raise ValueError(f"x must be (N, D), got {tuple(x.shape)}; give one row an embedding")
+    _checks.check_labels("labels", labels, x)
+    _checks.check_devices(x=x, labels=labels)
+    dtype, x, _ = _same_dtype(x, x)
+    loss = sweep.all_pairs_loss(x, labels, sweep.Hinges(margin, positive_margin, reduction))
+    return loss.to(torch.float32 if dtype == torch.float16 and reduction == "sum" else dtype)
+
+
+class AllPairsCosineEmbeddingLoss(torch.nn.Module):
+    """Every pair of a labelled batch as a module; see `all_pairs_cosine_embedding_loss`.
+
+    Args:
+        margin: Cosine above which an impostor pair costs, in [-1, 1].
+        positive_margin: Cosine below which a genuine pair costs, in [-1, 1].
+        reduction: 'none', 'mean', 'sum', 'balanced' or 'active'.
+
+    Raises:
+        ValueError: For a margin outside [-1, 1] or an unknown reduction, when constructed.
+
+    Example:
+        >>> import torch
+        >>> loss = AllPairsCosineEmbeddingLoss(0.25, reduction="active")
+        >>> loss(torch.eye(3), torch.tensor([0, 0, 1]))
+        tensor(1.)
+    """
+
+    def __init__(
+        self,
+        margin: float = 0.0,
+        *,
+        positive_margin: float = 1.0,
+        reduction: AllPairsReduction = "mean",
+    ) -> None:
+        """Check and keep the options."""
+        super().__init__()
+        _checks.check_margin("margin", margin)
+        _checks.check_margin("positive_margin", positive_margin)
+        _checks.check_reduction(reduction, AllPairsReduction)
+        self.margin, self.positive_margin = margin, positive_margin
+        self.reduction: AllPairsReduction = reduction
+
+    def forward(self, x: Tensor, labels: Tensor) -> Tensor:
+        """Loss of the batch, () or (N, N); shapes as in `all_pairs_cosine_embedding_loss`."""
+        return all_pairs_cosine_embedding_loss(
+            x,
+            labels,
+            margin=self.margin,
+            positive_margin=self.positive_margin,
+            reduction=self.reduction,
+        )
+
+    def extra_repr(self) -> str:
+        """The options, as they would be written."""
+        return _written(self.margin, self.positive_margin, self.reduction)

@@ -5,11 +5,13 @@
 // it, with P the longer and Q the shorter row, sigma = sign(s), lambda = |Q| / |P| and e = Q - sigma lambda P
 // (one rounding an element, so exact where the rows agree),
 //     |e|^2 = 2 |Q|^2 (1 - sigma s),    so    gap = 1 - sigma s = |e|^2 / (2 |Q|^2),    s = sigma (1 - gap).
-// A relative error delta of lambda enters as delta * gap + delta^2 / 2. Equal rows have lambda = 1 and e = 0.
+// Equal rows have lambda = 1 and e = 0. Where lambda carries a relative error delta,
+//     |e|^2 = |Q|^2 (2 (1 + delta) gap + delta^2),    and    e + sigma delta lambda* P    is the true difference;
+// for double, whose results have no bits to spare, delta is known from the wide squared lengths and taken out.
 //
 // Gradients of s, from Q/|Q| = e/|Q| + sigma P/|P|:
 //     away:  ds/da = b / (|a||b|) - s a / |a|^2
-//     near:  ds/dP = e / (|P||Q|) + sigma gap P / |P|^2,    ds/dQ = sigma (gap Q - e) / |Q|^2
+//     near:  ds/dP = e / (|P||Q|) + sigma (gap + delta) P / |P|^2,    ds/dQ = sigma ((gap - delta) Q - e) / |Q|^2
 #pragma once
 
 #include "lanes.hpp"
@@ -23,6 +25,8 @@ struct Cosine {
   double norm1 = 0, norm2 = 0;  // squared lengths
   double lengths = 0;         // |a| |b|
   double gap = 0;             // 1 - |s|, where near
+  double factor = 0;          // sigma lambda, where near
+  double delta = 0;           // relative error of lambda
   bool near = false;
   bool zero = false;          // a zero row: s = 0 by convention, gradient 0
   bool broken = false;        // NaN or infinity came in
@@ -119,12 +123,25 @@ inline bool finite(long double x) { return x - x == 0; }
 template <class T>
 constexpr double kNear = 0.9999;
 template <>
-constexpr double kNear<double> = 0.5;
+constexpr double kNear<double> = __LDBL_MANT_DIG__ > 53 ? 0.99 : 0.5;
 
-inline double factor_of(const Cosine& c) {
+template <class T>
+inline void settle_near(Cosine& c, const Moments& m, const T* a, const T* b, std::int64_t d) {
+  c.anchor = c.rest > 0 ? 1 : -1;
   const bool first_longer = c.norm1 >= c.norm2;
-  const double lambda = first_longer ? __builtin_sqrt(c.norm2 / c.norm1) : __builtin_sqrt(c.norm1 / c.norm2);
-  return c.anchor * lambda;
+  double lambda;
+  if constexpr (sizeof(T) == sizeof(double)) {
+    const long double wide = __builtin_sqrtl(first_longer ? m.norm2 / m.norm1 : m.norm1 / m.norm2);
+    lambda = static_cast<double>(wide);
+    c.delta = static_cast<double>((lambda - wide) / wide);
+  } else {
+    lambda = __builtin_sqrt(first_longer ? c.norm2 / c.norm1 : c.norm1 / c.norm2);
+  }
+  c.factor = c.anchor * lambda;
+  const double e2 = first_longer ? squared_distance(a, b, c.factor, d) : squared_distance(b, a, c.factor, d);
+  const double twice = e2 / (first_longer ? c.norm2 : c.norm1) - c.delta * c.delta;
+  c.gap = twice > 0 ? 0.5 * twice / (1 + c.delta) : 0;
+  c.rest = -c.anchor * c.gap;
 }
 
 template <class T>
@@ -149,13 +166,7 @@ inline Cosine cosine(const T* a, const T* b, std::int64_t d) {
   s = s > 1 ? 1 : s < -1 ? -1 : s;
   c.near = s > kNear<T> || s < -kNear<T>;
   c.rest = s;
-  if (c.near) {
-    c.anchor = s > 0 ? 1 : -1;
-    const bool first_longer = c.norm1 >= c.norm2;
-    const double e2 = first_longer ? squared_distance(a, b, factor_of(c), d) : squared_distance(b, a, factor_of(c), d);
-    c.gap = 0.5 * e2 / (first_longer ? c.norm2 : c.norm1);
-    c.rest = -c.anchor * c.gap;
-  }
+  if (c.near) settle_near(c, m, a, b, d);
   return c;
 }
 

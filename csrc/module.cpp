@@ -68,8 +68,8 @@ struct SharedGradient {
 
 PairSum run_pairs(const PairTask& task, int threads) {
   const Chunks chunks(task.n);
-  SharedGradient shared1(task.gradient1, task.stride1 == 0 && task.n > 1, chunks.count, task.d);
-  SharedGradient shared2(task.gradient2, task.stride2 == 0 && task.n > 1, chunks.count, task.d);
+  SharedGradient shared1(task.gradient1, task.shared1, chunks.count, task.d);
+  SharedGradient shared2(task.gradient2, task.shared2, chunks.count, task.d);
   std::vector<PairSum> sums(static_cast<std::size_t>(chunks.count));
   std::atomic<std::int64_t> next{0};
   auto work = [&] {
@@ -100,13 +100,13 @@ PairSum run_pairs(const PairTask& task, int threads) {
 
 void* address(std::uintptr_t value) { return reinterpret_cast<void*>(value); }
 
-std::pair<double, std::int64_t> pairs(int element, std::uintptr_t x1, std::int64_t stride1, std::uintptr_t x2,
-                                      std::int64_t stride2, std::uintptr_t target, int target_kind,
+std::pair<double, std::int64_t> pairs(int element, std::uintptr_t x1, std::int64_t stride1, bool shared1, std::uintptr_t x2,
+                                      std::int64_t stride2, bool shared2, std::uintptr_t target, int target_kind,
                                       std::int64_t target_stride, std::uintptr_t weight, std::int64_t n,
                                       std::int64_t d, double margin, double positive_margin, double scale,
                                       std::uintptr_t losses, std::uintptr_t gradient1, std::uintptr_t gradient2,
                                       bool streaming, int threads) {
-  const PairTask task{static_cast<Element>(element), address(x1), address(x2), stride1, stride2, address(target),
+  const PairTask task{static_cast<Element>(element), address(x1), address(x2), stride1, stride2, shared1, shared2, address(target),
                       static_cast<TargetKind>(target_kind), target_stride, static_cast<const double*>(address(weight)),
                       n, d, margin, positive_margin, scale, address(losses), address(gradient1), address(gradient2),
                       streaming};

@@ -113,13 +113,13 @@ inline void gradients(const Cosine& c, const T* a, const T* b, double k, int exp
   }
   const double toward = k * c.anchor;
   if (c.norm1 >= c.norm2) {
-    near_gradients(a, b, factor_of(c),
-                   Step{step(k / c.lengths, exponent1), step(toward * c.gap / c.norm1, exponent1)},
-                   Step{step(-toward / c.norm2, exponent2), step(toward * c.gap / c.norm2, exponent2)}, out1, out2, d);
+    near_gradients(a, b, c.factor,
+                   Step{step(k / c.lengths, exponent1), step(toward * (c.gap + c.delta) / c.norm1, exponent1)},
+                   Step{step(-toward / c.norm2, exponent2), step(toward * (c.gap - c.delta) / c.norm2, exponent2)}, out1, out2, d);
   } else {
-    near_gradients(b, a, factor_of(c),
-                   Step{step(k / c.lengths, exponent2), step(toward * c.gap / c.norm2, exponent2)},
-                   Step{step(-toward / c.norm1, exponent1), step(toward * c.gap / c.norm1, exponent1)}, out2, out1, d);
+    near_gradients(b, a, c.factor,
+                   Step{step(k / c.lengths, exponent2), step(toward * (c.gap + c.delta) / c.norm2, exponent2)},
+                   Step{step(-toward / c.norm1, exponent1), step(toward * (c.gap - c.delta) / c.norm1, exponent1)}, out2, out1, d);
   }
 }
 
@@ -199,29 +199,29 @@ void run(const PairTask& t, std::int64_t begin, std::int64_t end, double* scratc
 }
 
 template <class T, class Make1>
-void with_second(const PairTask& t, std::int64_t begin, std::int64_t end, double* scratch, double* shared2,
+void with_second(const PairTask& t, std::int64_t begin, std::int64_t end, double* scratch, double* sum2,
                  Make1 make1, PairSum& sum) {
   T* g = static_cast<T*>(t.gradient2);
   const std::int64_t d = t.d;
   if (!g) return run<T>(t, begin, end, scratch, make1, [](std::int64_t) { return Nowhere{}; }, sum);
-  if (t.stride2 == 0 && t.n > 1) return run<T>(t, begin, end, scratch, make1, [=](std::int64_t) { return IntoSum{shared2}; }, sum);
+  if (t.shared2) return run<T>(t, begin, end, scratch, make1, [=](std::int64_t) { return IntoSum{sum2}; }, sum);
   if (t.streaming) return run<T>(t, begin, end, scratch, make1, [=](std::int64_t i) { return PastCaches<T>{g + i * d}; }, sum);
   run<T>(t, begin, end, scratch, make1, [=](std::int64_t i) { return ToMemory<T>{g + i * d}; }, sum);
 }
 
 template <class T>
-void rows(const PairTask& t, std::int64_t begin, std::int64_t end, double* scratch, double* shared1, double* shared2,
+void rows(const PairTask& t, std::int64_t begin, std::int64_t end, double* scratch, double* sum1, double* sum2,
           PairSum& sum) {
   T* g = static_cast<T*>(t.gradient1);
   const std::int64_t d = t.d;
   if (!g)
-    with_second<T>(t, begin, end, scratch, shared2, [](std::int64_t) { return Nowhere{}; }, sum);
-  else if (t.stride1 == 0 && t.n > 1)
-    with_second<T>(t, begin, end, scratch, shared2, [=](std::int64_t) { return IntoSum{shared1}; }, sum);
+    with_second<T>(t, begin, end, scratch, sum2, [](std::int64_t) { return Nowhere{}; }, sum);
+  else if (t.shared1)
+    with_second<T>(t, begin, end, scratch, sum2, [=](std::int64_t) { return IntoSum{sum1}; }, sum);
   else if (t.streaming)
-    with_second<T>(t, begin, end, scratch, shared2, [=](std::int64_t i) { return PastCaches<T>{g + i * d}; }, sum);
+    with_second<T>(t, begin, end, scratch, sum2, [=](std::int64_t i) { return PastCaches<T>{g + i * d}; }, sum);
   else
-    with_second<T>(t, begin, end, scratch, shared2, [=](std::int64_t i) { return ToMemory<T>{g + i * d}; }, sum);
+    with_second<T>(t, begin, end, scratch, sum2, [=](std::int64_t i) { return ToMemory<T>{g + i * d}; }, sum);
   if (t.streaming) streamed();
 }
 
@@ -229,15 +229,15 @@ void rows(const PairTask& t, std::int64_t begin, std::int64_t end, double* scrat
 
 namespace COSPAIR_ISA {
 
-void pair_rows(const PairTask& t, std::int64_t begin, std::int64_t end, double* scratch, double* shared1,
-               double* shared2, PairSum& sum) {
+void pair_rows(const PairTask& t, std::int64_t begin, std::int64_t end, double* scratch, double* sum1, double* sum2,
+               PairSum& sum) {
   switch (t.element) {
-    case Element::f32: return rows<float>(t, begin, end, scratch, shared1, shared2, sum);
-    case Element::f64: return rows<double>(t, begin, end, scratch, shared1, shared2, sum);
-    case Element::bf16: return rows<BFloat16>(t, begin, end, scratch, shared1, shared2, sum);
+    case Element::f32: return rows<float>(t, begin, end, scratch, sum1, sum2, sum);
+    case Element::f64: return rows<double>(t, begin, end, scratch, sum1, sum2, sum);
+    case Element::bf16: return rows<BFloat16>(t, begin, end, scratch, sum1, sum2, sum);
     case Element::f16:
 #if defined(COSPAIR_HALF)
-      return rows<Half>(t, begin, end, scratch, shared1, shared2, sum);
+      return rows<Half>(t, begin, end, scratch, sum1, sum2, sum);
 #else
       return;
 #endif

@@ -10,9 +10,10 @@ enum class TargetKind : int { i64 = 0, i32 = 1, f32 = 2, f64 = 3, boolean = 4 };
 
 struct PairTask {
   Element element;
-  const void* x1;          // [n, d], rows stride1 elements apart, 0 = one row for all
+  const void* x1;          // [n, d], rows stride1 elements apart
   const void* x2;          // [n, d], rows stride2 elements apart
   std::int64_t stride1, stride2;
+  bool shared1, shared2;   // one row for all n: its gradient is their sum, [d] of double
   const void* target;      // [n], target_stride elements apart
   TargetKind target_kind;
   std::int64_t target_stride;
@@ -21,7 +22,7 @@ struct PairTask {
   double margin, positive_margin;
   double scale;            // multiplies every gradient (with the row's weight)
   void* losses;            // [n] of the element type, or null
-  void* gradient1;         // [n, d] contiguous ([d] where stride1 is 0), or null
+  void* gradient1;         // [n, d] contiguous of the element type, [d] of double where shared, or null
   void* gradient2;
   bool streaming;          // gradients too large for the caches: store past them
 };
@@ -32,10 +33,10 @@ struct PairSum {
   std::int64_t invalid = -1;  // first row whose target is neither +1 nor -1
 };
 
-// Rows [begin, end) of a task. scratch holds 2 * d doubles; shared1 and shared2 [d] collect the gradient of an
-// input that is one row for all.
-using PairRows = void (*)(const PairTask&, std::int64_t begin, std::int64_t end, double* scratch, double* shared1,
-                          double* shared2, PairSum& sum);
+// Rows [begin, end) of a task. scratch holds 2 * d doubles; sum1 and sum2 [d] collect the gradient of a shared
+// input.
+using PairRows = void (*)(const PairTask&, std::int64_t begin, std::int64_t end, double* scratch, double* sum1,
+                          double* sum2, PairSum& sum);
 
 namespace baseline {
 void pair_rows(const PairTask&, std::int64_t, std::int64_t, double*, double*, double*, PairSum&);

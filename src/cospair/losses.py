@@ -110,7 +110,7 @@ def cosine_embedding_loss(
     _check_pairs(x1, x2, target, weight, validate=validate)
     single = x1.ndim == 1 and x2.ndim == 1
     dtype, x1, x2 = _same_dtype(_as_rows(x1), _as_rows(x2))
-    target, weight = target.reshape(-1), None if weight is None else weight.reshape(-1)
+    target, weight = _signed(target.reshape(-1)), None if weight is None else weight.reshape(-1)
     kernel = kernels.choose(x1, x2, target, weight)
     if kernel is kernels.reference:
         _check_values(x1, target, validate=validate)
@@ -218,6 +218,12 @@ def _same_dtype(x1: Tensor, x2: Tensor) -> tuple[torch.dtype, Tensor, Tensor]:
     if device != "meta" and torch.is_autocast_enabled(device) and dtype != torch.float64:
         dtype = torch.float32
     return dtype, x1.to(dtype), x2.to(dtype)
+
+
+def _signed(target: Tensor) -> Tensor:
+    """Unsigned targets as float64: there 255 cannot be taken for -1."""
+    unsigned = not target.dtype.is_signed and target.dtype != torch.bool
+    return target.to(torch.float64) if unsigned else target
 
 
 def _sum_dtype(dtype: torch.dtype, target: Tensor, weight: Tensor | None) -> torch.dtype:

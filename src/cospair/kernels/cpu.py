@@ -20,7 +20,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch._C import _functorch  # pyright: ignore[reportAttributeAccessIssue]
 
 from cospair import _checks
 from cospair.kernels import reference
@@ -95,7 +94,7 @@ class _PairLoss(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         wanted = ctx.needs_input_grad[:2]
-        if torch.is_grad_enabled() or _functorch.is_functorch_wrapped_tensor(upstream):
+        if torch.is_grad_enabled() or not torch._C._has_storage(upstream):
             gradients = _reference_gradients(ctx.saved_tensors, ctx.options, upstream, wanted)
             return (*gradients, None, None, None)
         gradients, ctx.gradients = ctx.gradients, None
@@ -128,7 +127,7 @@ def _forward(
 ) -> tuple[Tensor, list[Tensor | None] | None]:
     n = target.shape[0]
     weight = None if weight is None else weight.to(torch.float64).contiguous()
-    losses = torch.empty(n, dtype=options.dtype) if options.reduction == "none" else None
+    losses = torch.empty(n, dtype=x1.dtype) if options.reduction == "none" else None
     divisor = _divisor(n, weight, options.reduction)
     gradients = _empty_gradients(x1, x2, n, wanted) if any(wanted) else None
     total = _run(
@@ -136,7 +135,7 @@ def _forward(
     )
     if losses is None:
         losses = torch.tensor(total / divisor, dtype=options.dtype)
-    return losses, _rounded(gradients, x1.dtype)
+    return losses.to(options.dtype), _rounded(gradients, x1.dtype)
 
 
 def _gradients(
@@ -156,10 +155,8 @@ def _gradients(
         weight = (rows if weight is None else rows * weight).contiguous()
     else:
         scale = upstream.item() / _divisor(n, weight, options.reduction)
-    shared = n > 1 and 1 in (
-        x1.shape[0],
-        x2.shape[0],
-    )  # summed in float64, so not written over the rounded ones
+    # a shared row's gradient is summed in float64, so not written over the rounded one
+    shared = _shared(x1, n) or _shared(x2, n)
     gradients = _empty_gradients(x1, x2, n, wanted) if out is None or shared else out
     _run(x1, x2, target, weight, options, scale=scale, losses=None, gradients=gradients)
     rounded = _rounded(gradients, x1.dtype)
@@ -179,9 +176,7 @@ def _empty_gradients(
     x1: Tensor, x2: Tensor, n: int, wanted: tuple[bool, bool]
 ) -> list[Tensor | None]:
     return [
-        torch.empty(x.shape, dtype=torch.float64 if x.shape[0] == 1 < n else x.dtype)
-        if wish
-        else None
+        torch.empty(x.shape, dtype=torch.float64 if _shared(x, n) else x.dtype) if wish else None
         for x, wish in zip((x1, x2), wanted, strict=True)
     ]
 
@@ -206,8 +201,8 @@ def _run(
     """Fill losses and gradients where given; return the sum of the losses."""
     assert _pairs is not None
     n, d = target.shape[0], x1.shape[1]
-    x1, stride1 = _rows(x1, n)
-    x2, stride2 = _rows(x2, n)
+    x1, x2 = _readable(x1), _readable(x2)
+    shared1, shared2 = _shared(x1, n), _shared(x2, n)
     if target.dtype not in _TARGETS:
         target = target.to(torch.float64 if target.is_floating_point() else torch.int64)
     g1, g2 = gradients or (None, None)
@@ -215,7 +210,8 @@ def _run(
     streaming = written >= _BYTES_STREAMED and d * x1.element_size() % 64 == 0
     threads = min(torch.get_num_threads(), 1 + n * d * x1.element_size() // _BYTES_A_THREAD)
     total, invalid = _pairs.pairs(
-        _ELEMENTS[x1.dtype], x1.data_ptr(), stride1, x2.data_ptr(), stride2,
+        _ELEMENTS[x1.dtype], x1.data_ptr(), 0 if shared1 else x1.stride(0), shared1,
+        x2.data_ptr(), 0 if shared2 else x2.stride(0), shared2,
         target.data_ptr(), _TARGETS[target.dtype], target.stride(0), _address(weight), n, d,
         options.margin, options.positive_margin, scale,
         _address(losses), _address(g1), _address(g2), streaming, threads,
@@ -225,11 +221,14 @@ def _run(
     return total
 
 
-def _rows(x: Tensor, n: int) -> tuple[Tensor, int]:
-    """Rows with a contiguous last dimension, and their distance in elements (0: one for all)."""
-    if x.shape[1] > 1 and x.stride(1) != 1:
-        x = x.contiguous()
-    return x, 0 if x.shape[0] == 1 < n else x.stride(0)
+def _readable(x: Tensor) -> Tensor:
+    """The rows with a contiguous last dimension."""
+    return x.contiguous() if x.shape[1] > 1 and x.stride(1) != 1 else x
+
+
+def _shared(x: Tensor, n: int) -> bool:
+    """Whether this is one row for all n pairs."""
+    return x.shape[0] == 1 < n
 
 
 def _address(x: Tensor | None) -> int:

@@ -1,0 +1,31 @@
+"""Each term of the report in one line, for somebody who meets it the first time."""
+
+from __future__ import annotations
+
+from cospair.report.markup import definitions, text
+
+TERMS = {
+    "Score": "How alike two pictures are to the model: the cosine of the angle between their "
+    "embeddings, from −1 to 1. Higher is more alike.",
+    "Genuine pair": "Two pictures of the same identity. They should score high.",
+    "Impostor pair": "Two pictures of different identities. They should score low.",
+    "Threshold": "The score from which a pair is accepted as the same identity.",
+    "FAR": "False accept rate: the share of impostor pairs that are wrongly accepted.",
+    "FRR": "False reject rate: the share of genuine pairs that are wrongly rejected.",
+    "TAR": "True accept rate: the share of genuine pairs that are accepted, 1 − FRR.",
+    "TAR@FAR": "The TAR at the lowest threshold that keeps the FAR within the stated limit.",
+    "Accuracy": "The share of all pairs, genuine and impostor together, that are judged right.",
+    "EER": "Equal error rate: the error where FAR and FRR are the same. Lower is better.",
+    "ROC": "The curve of TAR against FAR as the threshold moves.",
+    "AUC": "Area under the ROC curve: how often a genuine pair outscores an impostor pair. "
+    "0.5 is guessing, 1 is perfect.",
+    "CMC@k": "The share of queries that find their identity among the first k results.",
+    "mAP": "Mean average precision: how near the top all the right results stand, over queries.",
+    "Interval": "The range in which the figure plausibly lies for other identities of the same "
+    "kind. Few identities make it wide.",
+}
+
+
+def glossary() -> str:
+    """Write all terms as a definition list."""
+    return definitions(((term, text(line)) for term, line in TERMS.items()), name="glossary")

@@ -1,0 +1,283 @@
+import numpy as np
+import pytest
+import torch
+from sklearn import metrics
+
+from cospair.evaluation import identity_bootstrap, intervals, pair_scores
+from cospair.evaluation.intervals import mean_intervals, rate_intervals
+from cospair.evaluation.verification import _resampled
+
+
+def data(people=7, each=4, seed=0, noise=1.3, decimals=12):
+    """Scores, identities of both pictures, genuine flags; few decimals make many ties."""
+    rng = np.random.default_rng(seed)
+    labels = np.repeat(np.arange(people), each)
+    rows = rng.normal(size=(people, 6))[labels] + noise * rng.normal(size=(len(labels), 6))
+    pairs = pair_scores(rows, labels)
+    identities = np.stack([labels[pairs.first], labels[pairs.second]], axis=1)
+    return np.round(pairs.scores, decimals), identities, pairs.same
+
+
+def figures(impostors, genuine):
+    return _resampled(impostors, genuine, (0.1, 0.01))
+
+
+def full_curve(scores, same, weights):
+    """FAR and TAR at every distinct score, weighted, plus reject all."""
+    thresholds = np.unique(scores)[::-1]
+    accepted = scores[None] >= thresholds[:, None]
+    far = (accepted & ~same) @ weights / (weights @ ~same)
+    tar = (accepted & same) @ weights / (weights @ same)
+    return np.append(0, far), np.append(0, tar)
+
+
+def weighted_figures(scores, same, weights):
+    """The same figures from the full weighted curve, one resample at a time."""
+    far, tar = full_curve(scores, same, weights)
+    gap = far - (1 - tar)
+    after = int(np.argmax(gap >= 0))
+    share = -gap[after - 1] / (gap[after] - gap[after - 1])
+    at = {f: tar[far <= f + 1e-12][-1] for f in (0.1, 0.01)}  # the slack is far below one pair
+    return {
+        "auc": metrics.roc_auc_score(same, scores, sample_weight=weights),
+        "eer": far[after - 1] + share * (far[after] - far[after - 1]),
+        "tar@far=0.1": at[0.1],
+        "tar@far=0.01": at[0.01],
+    }
+
+
+@pytest.mark.parametrize("decimals", [1, 12])
+def test_intervals_equal_resampling_one_by_one(decimals):
+    scores, identities, same = data(decimals=decimals)
+    draws = np.random.default_rng(5).integers(7, size=(150, 7))
+    each = []
+    for drawn in draws:
+        times = np.bincount(drawn, minlength=7)
+        weights = np.where(
+            same, times[identities[:, 0]], times[identities[:, 0]] * times[identities[:, 1]]
+        )
+        each.append(weighted_figures(scores, same, weights.astype(float)))
+    found = identity_bootstrap(scores, identities, figures, resamples=150, seed=5)
+    for name in each[0]:
+        expected = np.quantile([one[name] for one in each], [0.025, 0.975])
+        # the reference adds rounded rates; ours are whole numbers and one division
+        np.testing.assert_allclose(found["intervals"][name], expected, atol=1e-12)
+    assert found["notes"] == {}
+
+
+def test_copies_of_an_identity_never_meet():
+    """The weights of each resample against a list of the copies drawn."""
+    scores, identities, _ = data(people=3, each=3)
+    seen = []
+
+    def keep(impostors, genuine):
+        seen.append((impostors, genuine))
+        return {"none": np.arange(impostors.shape[1], dtype=float)}
+
+    draws = np.random.default_rng(2).integers(3, size=(100, 3))
+    identity_bootstrap(scores, identities, keep, resamples=100, seed=2)
+    impostors = np.concatenate([block[0][-1] for block in seen[1:]])
+    genuine = np.concatenate([block[1][-1] for block in seen[1:]])
+    for drawn, i, g in zip(draws, impostors, genuine, strict=True):
+        copies = [(copy, person) for copy, person in enumerate(drawn)]
+        meetings = sum(a[1] != b[1] for k, a in enumerate(copies) for b in copies[:k])
+        assert (i, g) == (9 * meetings, 3 * len(copies))
+
+
+@pytest.mark.parametrize("decimals", [1, 12])
+def test_every_identity_once_gives_the_figures_themselves(decimals):
+    scores, identities, same = data(decimals=decimals)
+    first_call = []
+
+    def keep(impostors, genuine):
+        first_call.append(figures(impostors, genuine))
+        return first_call[-1]
+
+    identity_bootstrap(scores, identities, keep, resamples=0)
+    expected = weighted_figures(scores, same, np.ones(len(scores)))
+    for name, value in expected.items():
+        np.testing.assert_allclose(first_call[0][name], [value], atol=1e-12)
+
+
+def test_block_size_changes_nothing(monkeypatch):
+    scores, identities, _ = data()
+    expected = identity_bootstrap(scores, identities, figures, resamples=101)
+    for cells in (1, 3000, 10**5):
+        monkeypatch.setattr(intervals, "BLOCK_CELLS", cells)
+        assert identity_bootstrap(scores, identities, figures, resamples=101) == expected
+
+
+def test_seed_decides():
+    scores, identities, _ = data()
+    runs = [
+        identity_bootstrap(scores, identities, figures, resamples=100, seed=s) for s in (1, 1, 2)
+    ]
+    assert runs[0] == runs[1] != runs[2]
+
+
+def test_names_of_identities_do_not_matter():
+    scores, identities, _ = data()
+    expected = identity_bootstrap(scores, identities, figures, resamples=100)
+    big = identities + 2**53
+    assert identity_bootstrap(scores, big, figures, resamples=100) == expected
+    words = np.char.add("person ", identities.astype(str))
+    assert identity_bootstrap(scores, words, figures, resamples=100) == expected
+
+
+def test_tensors_are_accepted():
+    scores, identities, _ = data()
+    expected = identity_bootstrap(scores, identities, figures, resamples=100)
+    tensors = torch.tensor(scores, requires_grad=True), torch.tensor(identities)
+    assert identity_bootstrap(*tensors, figures, resamples=100) == expected
+
+
+def test_more_people_narrow_the_interval():
+    widths = []
+    for people in (5, 40):
+        scores, identities, _ = data(people=people)
+        low, high = identity_bootstrap(scores, identities, figures)["intervals"]["auc"]
+        widths.append(high - low)
+    assert widths[1] < widths[0]
+
+
+def test_no_resamples_no_interval():
+    scores, identities, _ = data()
+    found = identity_bootstrap(scores, identities, figures, resamples=0)
+    assert set(found["intervals"].values()) == {None}
+    assert set(found["notes"].values()) == {"no interval: no resamples were asked for"}
+
+
+def test_one_identity_with_genuine_pairs_is_refused():
+    identities = [[0, 0], [0, 1], [0, 2], [1, 2]]
+    found = identity_bootstrap([0.9, 0.1, 0.2, 0.95], identities, figures)
+    assert found["intervals"]["auc"] is None
+    assert found["notes"]["auc"].startswith(
+        "no interval: fewer than 2 identities with genuine pairs"
+    )
+
+
+def test_three_identities_leave_too_many_resamples_without_impostors():
+    """One resample in 9 draws a single identity, though this figure would not notice."""
+    scores, identities, _ = data(people=3)
+
+    def totals(impostors, genuine):
+        return {"pairs": impostors[-1] + genuine[-1]}
+
+    found = identity_bootstrap(scores, identities, totals)
+    missing = sum(
+        len(set(drawn)) == 1 for drawn in np.random.default_rng(0).integers(3, size=(1000, 3))
+    )
+    assert found["intervals"] == {"pairs": None}
+    assert f"no interval: undefined in {missing} of 1000 resamples" in found["notes"]["pairs"]
+
+
+def test_a_few_undefined_resamples_are_left_out():
+    """Four identities: one resample in 64 draws a single one and holds no impostor pair."""
+    scores, identities, same = data(people=4)
+    each = []
+    for drawn in np.random.default_rng(0).integers(4, size=(1000, 4)):
+        times = np.bincount(drawn, minlength=4)
+        a, b = times[identities[:, 0]], times[identities[:, 1]]
+        if times.max() < 4:
+            each.append(weighted_figures(scores, same, np.where(same, a, a * b).astype(float)))
+    assert 950 <= len(each) < 1000
+    found = identity_bootstrap(scores, identities, figures)
+    for name in each[0]:
+        expected = np.quantile([one[name] for one in each], [0.025, 0.975])
+        np.testing.assert_allclose(found["intervals"][name], expected, atol=1e-12)
+
+
+def test_no_error_no_interval():
+    scores = [1.0] * 5 + [0.0] * 10
+    identities = [(a, a) for a in range(5)] + [(a, b) for a in range(5) for b in range(a)]
+    found = identity_bootstrap(scores, identities, figures)
+    assert found["intervals"]["auc"] is None
+    assert "the same value" in found["notes"]["auc"]
+
+
+@pytest.mark.parametrize(
+    ("scores", "identities", "resamples", "error", "text"),
+    [
+        (
+            [0.1, 0.2],
+            [[0, 0]],
+            0,
+            ValueError,
+            r"identities must be \[p, 2\].*got \(1, 2\) for \(2,\)",
+        ),
+        ([], np.zeros((0, 2), int), 0, ValueError, r"p > 0; got \(0, 2\)"),
+        (
+            [0.1, np.nan],
+            [[0, 0], [0, 1]],
+            0,
+            ValueError,
+            "scores must be finite; got nan at position 1",
+        ),
+        ([0.1, 0.2], [[0, 0], [1, 1]], 0, ValueError, "got 2 genuine among 2 pairs"),
+        ([0.1, 0.2], [[0, 2], [1, 0]], 0, ValueError, "got 0 genuine among 2 pairs"),
+        (
+            [0.1, 0.2],
+            [[0, 0], [1, 0]],
+            50,
+            ValueError,
+            "resamples must be 0 or at least 100; got 50",
+        ),
+        (
+            [0.1, 0.2],
+            [[0, 0], [1, 0]],
+            -1,
+            ValueError,
+            "resamples must be 0 or at least 100; got -1",
+        ),
+        ([0.1, 0.2], [[0, 0], [1, 0]], 1e3, TypeError, "resamples must be an integer; got 1000.0"),
+        (
+            [0.1],
+            [[0.0, 1.0]],
+            0,
+            TypeError,
+            "identities must be integers or strings; got dtype float",
+        ),
+    ],
+)
+def test_identity_bootstrap_refuses(scores, identities, resamples, error, text):
+    with pytest.raises(error, match=text):
+        identity_bootstrap(scores, identities, figures, resamples=resamples)
+
+
+@pytest.mark.parametrize("threshold", [-2.0, 0.0, 0.3])
+def test_rate_intervals_equal_resampling_one_by_one(threshold):
+    scores, identities, same = data()
+    accepted = scores >= threshold
+    found = rate_intervals(accepted, identities, resamples=120, seed=3)
+    far, frr = [], []
+    for drawn in np.random.default_rng(3).integers(7, size=(120, 7)):
+        times = np.bincount(drawn, minlength=7)
+        a, b = times[identities[:, 0]], times[identities[:, 1]]
+        far.append((a * b * (accepted & ~same)).sum() / (a * b * ~same).sum())
+        frr.append((a * (same & ~accepted)).sum() / (a * same).sum())
+    for name, values in (("far", far), ("frr", frr)):
+        expected = np.quantile(values, [0.025, 0.975])
+        if expected[0] == expected[1]:
+            assert found["intervals"][name] is None
+        else:
+            np.testing.assert_allclose(found["intervals"][name], expected, atol=1e-14)
+
+
+def test_mean_intervals_equal_resampling_one_by_one():
+    rng = np.random.default_rng(0)
+    people = np.array([4, 4, 4, 9, 9, 2, 7, 7])
+    values = rng.random(8)
+    found = mean_intervals({"map": values}, people, resamples=200, seed=1)
+    means = []
+    for drawn in np.random.default_rng(1).integers(4, size=(200, 4)):
+        copies = np.concatenate([values[people == [2, 4, 7, 9][k]] for k in drawn])
+        means.append(copies.mean())
+    np.testing.assert_allclose(
+        found["intervals"]["map"], np.quantile(means, [0.025, 0.975]), atol=1e-14
+    )
+
+
+def test_mean_intervals_need_two_identities():
+    found = mean_intervals({"map": np.array([0.1, 0.9])}, np.array([3, 3]), resamples=100, seed=0)
+    assert found["intervals"]["map"] is None
+    assert found["notes"]["map"].startswith("no interval: fewer than 2 identities with queries")

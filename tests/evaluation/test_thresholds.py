@@ -1,0 +1,289 @@
+import dataclasses
+import hashlib
+import json
+import os
+from datetime import datetime, timezone
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cospair.evaluation import Threshold, choose_threshold, pair_scores, rates_at, tar_at_far
+
+SCORES = np.array([0.9, 0.7, 0.7, 0.4, -0.2, -0.2, -0.5])
+SAME = np.array([True, True, False, True, False, False, False])
+
+
+@st.composite
+def scored_pairs(draw):
+    flags = [True, False, *draw(st.lists(st.booleans(), max_size=20))]
+    grid = draw(st.lists(st.integers(-6, 6), min_size=len(flags), max_size=len(flags)))
+    return np.array(grid) / 8, np.array(flags)
+
+
+def merit(rule, scores, same, threshold):
+    """What a rule maximises, as a fraction, counted afresh."""
+    accepted = scores >= threshold
+    far = Fraction(int((accepted & ~same).sum()), int((~same).sum()))
+    frr = Fraction(int((~accepted & same).sum()), int(same.sum()))
+    return {
+        "accuracy": Fraction(int((accepted == same).sum()), len(same)),
+        "balanced": 1 - (far + frr) / 2,
+        "eer": -abs(far - frr),
+    }[rule]
+
+
+@settings(deadline=None)
+@given(scored_pairs(), st.sampled_from(["accuracy", "balanced", "eer"]))
+def test_best_of_all_candidates_and_the_strictest_of_equals(pairs, rule):
+    scores, same = pairs
+    candidates = [np.nextafter(scores.max(), np.inf), *sorted(set(scores.tolist()), reverse=True)]
+    merits = [merit(rule, scores, same, t) for t in candidates]
+    best = merits.index(max(merits))
+    chosen = choose_threshold(scores, same, rule=rule)
+    assert chosen.threshold == candidates[best]
+    below = candidates[best + 1] if best + 1 < len(candidates) else None
+    assert chosen.next_score_below == below
+    if rule == "accuracy":
+        assert chosen.accuracy == float(max(merits))
+    if rule == "balanced":
+        np.testing.assert_allclose(chosen.balanced_accuracy, float(max(merits)), atol=1e-15)
+
+
+@settings(deadline=None)
+@given(scored_pairs(), st.sampled_from([0.1, 0.25, 0.5, 1.0]))
+def test_far_rule_is_tar_at_far(pairs, far):
+    scores, same = pairs
+    point = tar_at_far(scores, same, far)
+    if point["tar"] is None:
+        with pytest.raises(ValueError, match="far_target must allow at least one false accept"):
+            choose_threshold(scores, same, rule="far", far_target=far)
+        return
+    chosen = choose_threshold(scores, same, rule="far", far_target=far)
+    assert (chosen.threshold, chosen.far) == (point["threshold"], point["achieved_far"])
+    assert chosen.far <= far
+
+
+@settings(deadline=None)
+@given(scored_pairs(), st.sampled_from(["accuracy", "balanced", "eer"]), st.integers(-3, 3))
+def test_shift_monotone_map_and_order_change_no_decision(pairs, rule, shift):
+    scores, same = pairs
+    chosen = choose_threshold(scores, same, rule=rule)
+    moved = choose_threshold(scores + shift, same, rule=rule)
+    mapped = choose_threshold(scores**3, same, rule=rule)
+    turned = choose_threshold(scores[::-1], same[::-1], rule=rule)
+    assert chosen.calibration == moved.calibration == mapped.calibration == turned.calibration
+    if chosen.threshold in scores:
+        assert moved.threshold == chosen.threshold + shift
+        assert mapped.threshold == chosen.threshold**3
+
+
+def test_accuracy_by_hand():
+    # 0.9 makes 5 of 7 decisions right, 0.7 makes 5, 0.4 makes 6, -0.2 makes 4
+    chosen = choose_threshold(SCORES, SAME)
+    assert (chosen.threshold, chosen.accuracy, chosen.next_score_below) == (0.4, 6 / 7, -0.2)
+    assert (chosen.false_accepts, chosen.false_rejects) == (1, 0)
+    assert (chosen.far, chosen.frr) == (0.25, 0.0)
+    assert (chosen.genuine_pairs, chosen.impostor_pairs) == (3, 4)
+
+
+def test_first_maximum_is_the_strictest():
+    chosen = choose_threshold([0.9, 0.8, 0.7, 0.1], [True, False, True, False])
+    assert (chosen.threshold, chosen.accuracy) == (0.9, 0.75)
+
+
+@pytest.mark.parametrize("top", [0.9, 0.0, -0.3, 1.0])
+def test_reject_all_is_a_finite_candidate(top):
+    chosen = choose_threshold([top, top, top, -0.9], [True, False, False, True])
+    assert chosen.threshold == np.nextafter(top, np.inf)
+    assert (chosen.far, chosen.frr, chosen.next_score_below) == (0.0, 1.0, top)
+
+
+def test_accuracy_is_blind_where_impostors_abound_and_balanced_is_not():
+    rng = np.random.default_rng(0)
+    scores = np.concatenate([rng.normal(0.6, 0.2, 50), rng.normal(0, 0.2, 50_000)])
+    same = np.arange(len(scores)) < 50
+    plain = choose_threshold(scores, same)
+    balanced = choose_threshold(scores, same, rule="balanced")
+    assert plain.accuracy > 0.999
+    assert plain.frr > 0.5
+    assert balanced.frr < 0.1
+    assert balanced.far < 0.1
+
+
+@settings(deadline=None)
+@given(scored_pairs(), st.integers(-9, 9))
+def test_rates_by_counting(pairs, threshold):
+    scores, same = pairs
+    found = rates_at(scores, same, threshold / 8)
+    accepted = [s >= threshold / 8 for s in scores]
+    accepts = sum(a and not g for a, g in zip(accepted, same, strict=True))
+    rejects = sum(g and not a for a, g in zip(accepted, same, strict=True))
+    genuine, impostors = int(same.sum()), int((~same).sum())
+    assert (found["false_accepts"], found["false_rejects"]) == (accepts, rejects)
+    assert (found["far"], found["frr"]) == (accepts / impostors, rejects / genuine)
+    assert found["accuracy"] == (len(same) - accepts - rejects) / len(same)
+    assert (found["genuine_pairs"], found["impostor_pairs"]) == (genuine, impostors)
+
+
+def test_an_equal_score_is_accepted():
+    assert rates_at([0.5, 0.5], [True, False], 0.5)["far"] == 1.0
+    assert rates_at([0.5, 0.5], [True, False], np.nextafter(0.5, 1))["frr"] == 1.0
+
+
+def test_calibration_has_the_keys_of_rates():
+    chosen = choose_threshold(SCORES, SAME)
+    assert chosen.calibration == rates_at(SCORES, SAME, chosen.threshold)
+
+
+def test_provenance():
+    chosen = choose_threshold(
+        torch.tensor(SCORES), torch.tensor(SAME), chosen_on="7 pairs", model_sha256="ab12"
+    )
+    expected = hashlib.sha256(SCORES.tobytes() + SAME.tobytes()).hexdigest()
+    assert chosen.calibration_sha256 == expected
+    assert (chosen.chosen_on, chosen.model_sha256) == ("7 pairs", "ab12")
+    assert set(chosen.versions) == {"cospair", "torch", "numpy", "python"}
+    age = datetime.now(timezone.utc) - datetime.fromisoformat(chosen.created)
+    assert age.total_seconds() >= 0
+    changed = choose_threshold(SCORES, ~SAME).calibration_sha256
+    assert changed != expected
+
+
+def test_intervals_need_identities():
+    chosen = choose_threshold(SCORES, SAME)
+    assert (chosen.far_interval, chosen.frr_interval) == (None, None)
+    assert "identities of the pairs were not given" in chosen.interval_note
+
+
+def test_intervals_hold_the_rates():
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(12), 4)
+    rows = rng.normal(size=(12, 6))[labels] + rng.normal(size=(48, 6))
+    pairs = pair_scores(rows, labels)
+    people = np.stack([labels[pairs.first], labels[pairs.second]], axis=1)
+    chosen = choose_threshold(pairs.scores, pairs.same, rule="eer", identities=people)
+    assert chosen.far_interval is not None
+    assert chosen.frr_interval is not None
+    assert chosen.far_interval[0] < chosen.far < chosen.far_interval[1]
+    assert chosen.frr_interval[0] < chosen.frr < chosen.frr_interval[1]
+    assert chosen.interval_note == ""
+    tensor = choose_threshold(pairs.scores, pairs.same, rule="eer", identities=torch.tensor(people))
+    assert tensor.far_interval == chosen.far_interval
+
+
+def test_file_round_trip(tmp_path):
+    people = [[0, 0], [1, 1], [0, 1], [2, 2], [1, 2], [0, 2], [0, 2]]
+    chosen = choose_threshold(SCORES, SAME, identities=people, chosen_on="père, 母")
+    path = tmp_path / "threshold.json"
+    chosen.to_json(path)
+    assert Threshold.from_json(path) == chosen
+    assert [file.name for file in tmp_path.iterdir()] == ["threshold.json"]
+    assert json.loads(path.read_text(encoding="utf-8"))["format"] == "cospair threshold 1"
+
+
+def test_a_file_is_replaced_and_never_written_into(tmp_path):
+    path, second_name = tmp_path / "threshold.json", tmp_path / "open by a reader"
+    old = choose_threshold(SCORES, SAME)
+    old.to_json(path)
+    os.link(path, second_name)
+    choose_threshold(SCORES, ~SAME).to_json(path)
+    assert Threshold.from_json(second_name) == old != Threshold.from_json(path)
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "threshold.json"
+    old = choose_threshold(SCORES, SAME)
+    old.to_json(path)
+
+    def fail(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises(OSError, match="disk full"):
+        choose_threshold(SCORES, ~SAME).to_json(path)
+    assert Threshold.from_json(path) == old
+    assert [file.name for file in tmp_path.iterdir()] == ["threshold.json"]
+
+
+@pytest.mark.parametrize("content", ["", "not json", "[1, 2]", "{}", '{"threshold": 0.5}'])
+def test_other_files_are_refused(tmp_path, content):
+    path = tmp_path / "threshold.json"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=r"path must be a .*threshold.*; write it"):
+        Threshold.from_json(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("threshold", "0.5", "threshold must be a finite number; got '0.5'"),
+        ("threshold", None, "threshold must be a finite number; got None"),
+        ("rule", "best", "rule must be one of accuracy, balanced, eer, far; got 'best'"),
+        ("far_target", 0.1, "far_target must be given with rule 'far' and only then"),
+        ("far_interval", 3, "far_interval must be null or two numbers; got 3"),
+        ("format", "cospair threshold 99", "path must be a file of format"),
+    ],
+)
+def test_impossible_fields_are_refused(tmp_path, name, value, text):
+    path = tmp_path / "threshold.json"
+    choose_threshold(SCORES, SAME).to_json(path)
+    content = json.loads(path.read_text())
+    content[name] = value
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=text):
+        Threshold.from_json(path)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_threshold_is_finite(value):
+    with pytest.raises(ValueError, match="threshold must be a finite number"):
+        dataclasses.replace(choose_threshold(SCORES, SAME), threshold=value)
+    with pytest.raises(ValueError, match="threshold must be finite"):
+        rates_at(SCORES, SAME, value)
+
+
+def test_a_threshold_is_frozen_and_hashable():
+    chosen = choose_threshold(SCORES, SAME)
+    assert hash(chosen) == hash(dataclasses.replace(chosen))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        chosen.threshold = 0.1  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"rule": "best"}, "rule must be one of accuracy, balanced, eer, far; got 'best'"),
+        ({"rule": "far"}, "far_target must be given with rule 'far' and only then; got None"),
+        ({"far_target": 0.1}, "far_target must be given with rule 'far' and only then; got 0.1"),
+        ({"rule": "far", "far_target": 0.0}, r"far_target must lie in \(0, 1\]; got 0.0"),
+        ({"rule": "far", "far_target": 0.1}, "got 0.1 with 4 impostor pairs; calibrate on more"),
+        ({"identities": [[0, 1]]}, r"identities must be \[p, 2\]"),
+        (
+            {"identities": [[0, 1]] * 4 + [[0, 0]] * 3},
+            "identities must be equal where same is True and only there",
+        ),
+    ],
+)
+def test_choose_threshold_refuses_options(options, text):
+    with pytest.raises(ValueError, match=text):
+        choose_threshold(SCORES, SAME, **options)
+
+
+@pytest.mark.parametrize("function", [choose_threshold, lambda s, y: rates_at(s, y, 0.5)])
+@pytest.mark.parametrize(
+    ("scores", "same", "error", "text"),
+    [
+        ([], [], ValueError, "got 0 genuine and 0 impostor pairs"),
+        ([0.1, 0.2], [False, False], ValueError, "got 0 genuine and 2 impostor pairs"),
+        ([0.1, np.nan], [True, False], ValueError, "scores must be finite; got nan at position 1"),
+        ([0.1], [True, False], ValueError, "one truth value per score"),
+        ([0.1, 0.2], [1, -1], TypeError, "same must hold True and False"),
+    ],
+)
+def test_bad_pairs_are_refused(function, scores, same, error, text):
+    with pytest.raises(error, match=text):
+        function(scores, same)

@@ -20,16 +20,16 @@ namespace cospair {
 namespace {
 
 struct Cosine {
-  long double rest = 0;       // s = anchor + rest
+  long double rest = 0;  // s = anchor + rest
   double anchor = 0;
   double norm1 = 0, norm2 = 0;  // squared lengths
-  double lengths = 0;         // |a| |b|
-  double gap = 0;             // 1 - |s|, where near
-  double factor = 0;          // sigma lambda, where near
-  double delta = 0;           // relative error of lambda
+  double lengths = 0;           // |a| |b|
+  double gap = 0;               // 1 - |s|, where near
+  double factor = 0;            // sigma lambda, where near
+  double delta = 0;             // relative error of lambda
   bool near = false;
-  bool zero = false;          // a zero row: s = 0 by convention, gradient 0
-  bool broken = false;        // NaN or infinity came in
+  bool zero = false;    // a zero row: s = 0 by convention, gradient 0
+  bool broken = false;  // NaN or infinity came in
   double cosine() const { return static_cast<double>(anchor + rest); }
 };
 

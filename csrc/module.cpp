@@ -100,15 +100,31 @@ PairSum run_pairs(const PairTask& task, int threads) {
 
 void* address(std::uintptr_t value) { return reinterpret_cast<void*>(value); }
 
-std::pair<double, std::int64_t> pairs(int element, std::uintptr_t x1, std::int64_t stride1, bool shared1, std::uintptr_t x2,
-                                      std::int64_t stride2, bool shared2, std::uintptr_t target, int target_kind,
-                                      std::int64_t target_stride, std::uintptr_t weight, std::int64_t n,
-                                      std::int64_t d, double margin, double positive_margin, double scale,
-                                      std::uintptr_t losses, std::uintptr_t gradient1, std::uintptr_t gradient2,
-                                      bool streaming, int threads) {
-  const PairTask task{static_cast<Element>(element), address(x1), address(x2), stride1, stride2, shared1, shared2, address(target),
-                      static_cast<TargetKind>(target_kind), target_stride, static_cast<const double*>(address(weight)),
-                      n, d, margin, positive_margin, scale, address(losses), address(gradient1), address(gradient2),
+std::pair<double, std::int64_t> pairs(int element, std::uintptr_t x1, std::int64_t stride1, bool shared1,
+                                      std::uintptr_t x2, std::int64_t stride2, bool shared2, std::uintptr_t target,
+                                      int target_kind, std::int64_t target_stride, std::uintptr_t weight,
+                                      std::int64_t n, std::int64_t d, double margin, double positive_margin,
+                                      double scale, std::uintptr_t losses, std::uintptr_t gradient1,
+                                      std::uintptr_t gradient2, bool streaming, int threads) {
+  const PairTask task{static_cast<Element>(element),
+                      address(x1),
+                      address(x2),
+                      stride1,
+                      stride2,
+                      shared1,
+                      shared2,
+                      address(target),
+                      static_cast<TargetKind>(target_kind),
+                      target_stride,
+                      static_cast<const double*>(address(weight)),
+                      n,
+                      d,
+                      margin,
+                      positive_margin,
+                      scale,
+                      address(losses),
+                      address(gradient1),
+                      address(gradient2),
                       streaming};
   const PairSum sum = run_pairs(task, threads);
   return {sum.high + sum.low, sum.invalid};
@@ -121,8 +137,9 @@ NB_MODULE(_pairs, m) {
   m.doc() = "Fused kernels of the pair loss over plain arrays; cospair.kernels.cpu is their only caller.";
   m.def("pairs", &cospair::pairs, nb::call_guard<nb::gil_scoped_release>(),
         "Loss sum and first row with an invalid target (-1: none); writes losses and gradients where asked.");
-  m.def("instruction_set", [] { return std::string(cospair::kInstructionSet.name); },
-        "The build of the kernels that this processor was given.");
+  m.def(
+      "instruction_set", [] { return std::string(cospair::kInstructionSet.name); },
+      "The build of the kernels that this processor was given.");
 #if defined(__FLT16_MANT_DIG__)
   m.attr("has_half") = true;
 #else

@@ -113,13 +113,13 @@ inline void gradients(const Cosine& c, const T* a, const T* b, double k, int exp
   }
   const double toward = k * c.anchor;
   if (c.norm1 >= c.norm2) {
-    near_gradients(a, b, c.factor,
-                   Step{step(k / c.lengths, exponent1), step(toward * (c.gap + c.delta) / c.norm1, exponent1)},
-                   Step{step(-toward / c.norm2, exponent2), step(toward * (c.gap - c.delta) / c.norm2, exponent2)}, out1, out2, d);
+    near_gradients(
+        a, b, c.factor, Step{step(k / c.lengths, exponent1), step(toward * (c.gap + c.delta) / c.norm1, exponent1)},
+        Step{step(-toward / c.norm2, exponent2), step(toward * (c.gap - c.delta) / c.norm2, exponent2)}, out1, out2, d);
   } else {
-    near_gradients(b, a, c.factor,
-                   Step{step(k / c.lengths, exponent2), step(toward * (c.gap + c.delta) / c.norm2, exponent2)},
-                   Step{step(-toward / c.norm1, exponent1), step(toward * (c.gap - c.delta) / c.norm1, exponent1)}, out2, out1, d);
+    near_gradients(
+        b, a, c.factor, Step{step(k / c.lengths, exponent2), step(toward * (c.gap + c.delta) / c.norm2, exponent2)},
+        Step{step(-toward / c.norm1, exponent1), step(toward * (c.gap - c.delta) / c.norm1, exponent1)}, out2, out1, d);
   }
 }
 
@@ -145,10 +145,14 @@ inline double target_at(const PairTask& t, std::int64_t i) {
       const std::int64_t y = static_cast<const std::int64_t*>(t.target)[at];
       return y == 1 ? 1 : y == -1 ? -1 : 0;
     }
-    case TargetKind::i32: return static_cast<const std::int32_t*>(t.target)[at];
-    case TargetKind::f32: return static_cast<double>(static_cast<const float*>(t.target)[at]);
-    case TargetKind::f64: return static_cast<const double*>(t.target)[at];
-    case TargetKind::boolean: return static_cast<const std::uint8_t*>(t.target)[at] ? 1 : -1;
+    case TargetKind::i32:
+      return static_cast<const std::int32_t*>(t.target)[at];
+    case TargetKind::f32:
+      return static_cast<double>(static_cast<const float*>(t.target)[at]);
+    case TargetKind::f64:
+      return static_cast<const double*>(t.target)[at];
+    case TargetKind::boolean:
+      return static_cast<const std::uint8_t*>(t.target)[at] ? 1 : -1;
   }
   return 0;
 }
@@ -183,9 +187,8 @@ void run(const PairTask& t, std::int64_t begin, std::int64_t end, double* scratc
     const double y = target_at(t, i);
     const bool genuine = y == 1;
     if (!genuine && y != -1 && sum.invalid < 0) sum.invalid = i;
-    const long double hinge =
-        genuine ? (static_cast<long double>(t.positive_margin) - c.anchor) - c.rest
-                : (static_cast<long double>(c.anchor) - t.margin) + c.rest;
+    const long double hinge = genuine ? (static_cast<long double>(t.positive_margin) - c.anchor) - c.rest
+                                      : (static_cast<long double>(c.anchor) - t.margin) + c.rest;
     const bool active = hinge > 0;
     const double weight = t.weight ? t.weight[i] : 1.0;
     const double loss = c.broken || (!genuine && y != -1) ? __builtin_nan("")
@@ -199,13 +202,14 @@ void run(const PairTask& t, std::int64_t begin, std::int64_t end, double* scratc
 }
 
 template <class T, class Make1>
-void with_second(const PairTask& t, std::int64_t begin, std::int64_t end, double* scratch, double* sum2,
-                 Make1 make1, PairSum& sum) {
+void with_second(const PairTask& t, std::int64_t begin, std::int64_t end, double* scratch, double* sum2, Make1 make1,
+                 PairSum& sum) {
   T* g = static_cast<T*>(t.gradient2);
   const std::int64_t d = t.d;
   if (!g) return run<T>(t, begin, end, scratch, make1, [](std::int64_t) { return Nowhere{}; }, sum);
   if (t.shared2) return run<T>(t, begin, end, scratch, make1, [=](std::int64_t) { return IntoSum{sum2}; }, sum);
-  if (t.streaming) return run<T>(t, begin, end, scratch, make1, [=](std::int64_t i) { return PastCaches<T>{g + i * d}; }, sum);
+  if (t.streaming)
+    return run<T>(t, begin, end, scratch, make1, [=](std::int64_t i) { return PastCaches<T>{g + i * d}; }, sum);
   run<T>(t, begin, end, scratch, make1, [=](std::int64_t i) { return ToMemory<T>{g + i * d}; }, sum);
 }
 
@@ -232,9 +236,12 @@ namespace COSPAIR_ISA {
 void pair_rows(const PairTask& t, std::int64_t begin, std::int64_t end, double* scratch, double* sum1, double* sum2,
                PairSum& sum) {
   switch (t.element) {
-    case Element::f32: return rows<float>(t, begin, end, scratch, sum1, sum2, sum);
-    case Element::f64: return rows<double>(t, begin, end, scratch, sum1, sum2, sum);
-    case Element::bf16: return rows<BFloat16>(t, begin, end, scratch, sum1, sum2, sum);
+    case Element::f32:
+      return rows<float>(t, begin, end, scratch, sum1, sum2, sum);
+    case Element::f64:
+      return rows<double>(t, begin, end, scratch, sum1, sum2, sum);
+    case Element::bf16:
+      return rows<BFloat16>(t, begin, end, scratch, sum1, sum2, sum);
     case Element::f16:
 #if defined(COSPAIR_HALF)
       return rows<Half>(t, begin, end, scratch, sum1, sum2, sum);

@@ -10,21 +10,21 @@ enum class TargetKind : int { i64 = 0, i32 = 1, f32 = 2, f64 = 3, boolean = 4 };
 
 struct PairTask {
   Element element;
-  const void* x1;          // [n, d], rows stride1 elements apart
-  const void* x2;          // [n, d], rows stride2 elements apart
+  const void* x1;  // [n, d], rows stride1 elements apart
+  const void* x2;  // [n, d], rows stride2 elements apart
   std::int64_t stride1, stride2;
-  bool shared1, shared2;   // one row for all n: its gradient is their sum, [d] of double
-  const void* target;      // [n], target_stride elements apart
+  bool shared1, shared2;  // one row for all n: its gradient is their sum, [d] of double
+  const void* target;     // [n], target_stride elements apart
   TargetKind target_kind;
   std::int64_t target_stride;
-  const double* weight;    // [n] or null = 1
+  const double* weight;  // [n] or null = 1
   std::int64_t n, d;
   double margin, positive_margin;
-  double scale;            // multiplies every gradient (with the row's weight)
-  void* losses;            // [n] of the element type, or null
-  void* gradient1;         // [n, d] contiguous of the element type, [d] of double where shared, or null
+  double scale;     // multiplies every gradient (with the row's weight)
+  void* losses;     // [n] of the element type, or null
+  void* gradient1;  // [n, d] contiguous of the element type, [d] of double where shared, or null
   void* gradient2;
-  bool streaming;          // gradients too large for the caches: store past them
+  bool streaming;  // gradients too large for the caches: store past them
 };
 
 // What a run of rows leaves behind. The sum is kept as a rounded value and what the rounding lost.

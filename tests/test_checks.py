@@ -36,7 +36,7 @@ def test_margin_that_is_no_number(value):
 
 
 def test_margins_of_numpy_and_integers_are_numbers():
-    assert CosineEmbeddingLoss(np.float32(0.5)).options.margin == 0.5
+    assert CosineEmbeddingLoss(np.float32(0.5)).options.margin == 0.5  # type: ignore[arg-type]
     assert CosineEmbeddingLoss(1).options.margin == 1
 
 

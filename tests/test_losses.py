@@ -193,11 +193,11 @@ def test_use_symmetric_hinge_beside_torch_form():
 @pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
 @pytest.mark.parametrize("margin", [-0.5, 0.0, 0.4])
 def test_equals_torch_where_torch_is_right(dtype, shape, reduction, margin):
-    ours = [randn(*shape, seed=seed, dtype=dtype).requires_grad_() for seed in (11, 12)]
-    theirs = [x.detach().double().requires_grad_() for x in ours]
+    ours = tuple(randn(*shape, seed=seed, dtype=dtype).requires_grad_() for seed in (11, 12))
+    theirs = tuple(x.detach().double().requires_grad_() for x in ours)
     target = randn(shape[0], seed=13).sign()
-    loss = cosine_embedding_loss(*ours, target, margin, reduction=reduction)
-    expected = F.cosine_embedding_loss(*theirs, target, margin, reduction=reduction)
+    loss = cosine_embedding_loss(ours[0], ours[1], target, margin, reduction=reduction)
+    expected = F.cosine_embedding_loss(theirs[0], theirs[1], target, margin, reduction=reduction)
     upstream = randn(shape[0], seed=14) if reduction == "none" else torch.tensor(0.7)
     loss.backward(upstream.to(dtype))
     expected.backward(upstream.double())
@@ -448,16 +448,15 @@ def test_weights_all_zero_mean_nothing():
     x = randn(3, 4).requires_grad_()
     loss = cosine_embedding_loss(x, randn(3, 4, seed=1), torch.ones(3), weight=torch.zeros(3))
     loss.backward()
-    assert float(loss) == 0.0
+    assert loss.item() == 0.0
     assert x.grad is not None
     assert not bool(x.grad.any())
 
 
 @pytest.mark.parametrize(
     "dtype",
-    [torch.int8, torch.int16, torch.int32, torch.int64, torch.float16, torch.bfloat16, torch.float32,
-     torch.float64],
-)  # fmt: skip
+    [torch.int8, torch.int16, torch.int32, torch.int64, *DTYPES],
+)
 def test_target_of_any_real_dtype(dtype):
     x1, x2 = randn(4, 8, seed=28), randn(4, 8, seed=29)
     target = torch.tensor([1, -1, -1, 1])

@@ -8,7 +8,7 @@ from torch.autograd.gradcheck import gradcheck, gradgradcheck
 from torch.testing._internal.common_methods_invocations import op_db
 from torch.testing._internal.common_modules import module_db
 
-from cospair import CosineEmbeddingLoss, cosine_embedding_loss
+from cospair import CosineEmbeddingLoss, Reduction, cosine_embedding_loss
 
 OPINFO = next(op for op in op_db if op.name == "nn.functional.cosine_embedding_loss")
 MODULEINFO = next(m for m in module_db if m.module_cls is torch.nn.CosineEmbeddingLoss)
@@ -147,7 +147,7 @@ def test_torch_func():
     wanted = torch.autograd.grad(loss(a, b), [a, b])
     found = torch.func.grad(loss, argnums=(0, 1))(x1, x2)
     torch.testing.assert_close(found, wanted)
-    jacobian = torch.func.jacrev(rows)(x1, x2)
+    jacobian: torch.Tensor = torch.func.jacrev(rows)(x1, x2)  # type: ignore[assignment]
     torch.testing.assert_close(jacobian, torch.func.jacfwd(rows)(x1, x2))
     torch.testing.assert_close(jacobian.sum(0) / 5, wanted[0])
     hessian = torch.func.hessian(loss)(x1, x2)
@@ -167,14 +167,15 @@ def test_forward_mode():
     with forward_ad.dual_level():
         dual = forward_ad.make_dual(x1, tangent)
         found = forward_ad.unpack_dual(cosine_embedding_loss(dual, x2, target)).tangent
-    _, wanted = torch.func.jvp(lambda a: F.cosine_embedding_loss(a, x2, target), (x1,), (tangent,))
-    torch.testing.assert_close(found, wanted)
+    jvp = torch.func.jvp(lambda a: F.cosine_embedding_loss(a, x2, target), (x1,), (tangent,))
+    torch.testing.assert_close(found, jvp[1])
 
 
 def test_meta_and_fake_tensors():
     from torch._subclasses.fake_tensor import FakeTensorMode
 
-    for reduction, shape in (("none", (5,)), ("mean", ()), ("sum", ())):
+    shapes: dict[Reduction, tuple[int, ...]] = {"none": (5,), "mean": (), "sum": ()}
+    for reduction, shape in shapes.items():
         loss = cosine_embedding_loss(
             torch.empty(5, 7, device="meta", requires_grad=True),
             torch.empty(5, 7, device="meta"),

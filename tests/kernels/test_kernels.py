@@ -17,7 +17,7 @@ SIZES = [(1, 1), (3, 2), (5, 7), (9, 17), (32, 128), (70, 512)]
 needs_cpu = pytest.mark.skipif(bool(cpu.unavailable()), reason=cpu.unavailable() or "available")
 
 
-def inputs(n, d, dtype, *, seed=0):
+def inputs(n: int, d: int, dtype: torch.dtype, *, seed: int = 0):
     generator = torch.Generator().manual_seed(seed)
     x1, x2 = (torch.randn(n, d, generator=generator).to(dtype) for _ in range(2))
     if n > 4:
@@ -35,7 +35,8 @@ def inputs(n, d, dtype, *, seed=0):
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("form", ["rows", "query"])
 def test_every_kernel_agrees_with_the_reference(dtype, size, reduction, margins, weighted, form):
-    x1, x2, target, weight = inputs(*size, dtype)
+    n, d = size
+    x1, x2, target, weight = inputs(n, d, dtype)
     x1 = x1[-1:] if form == "query" else x1
     results = []
     for kernel in (cpu, reference):
@@ -55,7 +56,7 @@ def test_every_kernel_agrees_with_the_reference(dtype, size, reduction, margins,
     # both round once from about 1e-15; near +-1 the reference's float64 gradient has half its
     # figures
     rtol = 2 * tolerances.relative(dtype)
-    atol = 1e-8 if dtype == torch.float64 else rtol * max(size[0], 4) / 16
+    atol = 1e-8 if dtype == torch.float64 else rtol * max(n, 4) / 16
     for found, wanted in zip(*results, strict=True):
         torch.testing.assert_close(found, wanted, rtol=rtol, atol=atol)
 

@@ -1,0 +1,69 @@
+"""What a training run leaves on disk, and how the other jobs find it again."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cospair import models
+from cospair.evaluation import Threshold
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A folder with a model, its threshold artefact and a record of the run.
+
+    Attributes:
+        path: The folder.
+    """
+
+    path: Path
+
+    @property
+    def model(self) -> Path:
+        """The model file, safetensors."""
+        return self.path / "model.safetensors"
+
+    @property
+    def threshold(self) -> Path:
+        """The threshold artefact, JSON."""
+        return self.path / "threshold.json"
+
+    @property
+    def record(self) -> Path:
+        """What was trained on what, JSON."""
+        return self.path / "run.json"
+
+    @property
+    def cache(self) -> Path:
+        """Features that need not be computed twice."""
+        return self.path / "cache"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Metrics and checkpoints of the training loop."""
+        return self.path / "training"
+
+    def load(self) -> tuple[models.Embedder, Threshold, dict[str, Any]]:
+        """Model, threshold and record of a finished run.
+
+        Raises:
+            ValueError: If the folder is not that of a finished run.
+        """
+        missing = [p.name for p in (self.model, self.threshold, self.record) if not p.is_file()]
+        if missing:
+            raise ValueError(
+                f"run must be a folder that `cospair train` finished, got {self.path} without "
+                f"{', '.join(missing)}; train one with `cospair train DATA --out {self.path}`"
+            )
+        record = json.loads(self.record.read_text())
+        return models.load_embedder(self.model), Threshold.from_json(self.threshold), record
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a dict as JSON, beside and renamed."""
+    beside = path.with_name(path.name + ".part")
+    beside.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
+    beside.replace(path)

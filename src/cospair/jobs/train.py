@@ -1,0 +1,247 @@
+"""The job `train`: labelled pictures to a model and a threshold chosen on people it never saw."""
+
+from __future__ import annotations
+
+import datetime
+import platform
+from collections.abc import Sequence
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import cospair
+from cospair import data, evaluation, models, training
+from cospair.data import ImageSet
+from cospair.evaluation import PairScores, Threshold
+from cospair.jobs.run_folder import RunFolder, write_json
+from cospair.models import Embedder
+from cospair.training import Recipe
+
+_FOLDS = 3
+_HELD_SHARE = 0.2
+
+
+class _People(NamedTuple):
+    """Prepared pictures of training people with classes 0 to people - 1."""
+
+    pictures: Tensor
+    labels: Tensor
+
+
+class _Trained(NamedTuple):
+    model: Embedder
+    calibration: list[PairScores]
+    identities: list[np.ndarray]
+    chosen_on: str
+
+
+def train(
+    dataset: str,
+    *,
+    out: str | Path,
+    recipe: Recipe | None = None,
+    test: int | float = 0.25,
+    rule: evaluation.Rule = "balanced",
+    seed: int = 0,
+    progress: bool = False,
+) -> dict[str, Any]:
+    """Train an encoder on a labelled set of pictures and choose its threshold.
+
+    Args:
+        dataset: 'faces', 'digits', or a folder `root/identity/*.jpg`.
+        out: Folder for the model, its threshold, checkpoints and the record of the run.
+        recipe: How to train; None: the default, over the pretrained trunk.
+        test: Identities kept unseen for `evaluate`: a number, or a share.
+        rule: How the threshold is chosen on calibration people; see `choose_threshold`.
+        seed: Of the split, the batches and the views; the same seed gives the same figures.
+        progress: Show bars on standard error.
+
+    Returns:
+        The run's record: data, split, recipe, model hash, threshold, figures of calibration.
+
+    Raises:
+        ValueError: If the data or an option is not usable, in one sentence.
+    """
+    recipe = recipe or Recipe()
+    images = data.load(dataset)
+    train_rows, test_rows = data.split_identities(images.labels, test=test, seed=seed)
+    folder = RunFolder(Path(out))
+    folder.path.mkdir(parents=True, exist_ok=True)
+    people, config = _prepare(images.subset(train_rows), recipe, progress=progress)
+    fit = _fit_head if recipe.encoder == "efficientnet-lite0" else _fit_from_scratch
+    trained = fit(people, config, recipe, folder, seed=seed, progress=progress)
+    model_sha256 = models.save_embedder(trained.model, folder.model)
+    threshold = _choose(trained, rule, model_sha256)
+    threshold.to_json(folder.threshold)
+    record = {
+        **_provenance(seed),
+        "data": _data_card(images, dataset, train_rows, test_rows),
+        "model": _model_card(trained.model, recipe, model_sha256),
+        "threshold": {
+            "threshold": threshold.threshold,
+            "rule": threshold.rule,
+            "far_target": threshold.far_target,
+            "chosen_on": threshold.chosen_on,
+            "calibration": threshold.calibration,
+        },
+    }
+    write_json(folder.record, record)
+    return record
+
+
+def _prepare(
+    images: ImageSet, recipe: Recipe, *, progress: bool
+) -> tuple[_People, models.EmbedderConfig]:
+    sample = [images.picture(i) for i in range(0, len(images), max(1, len(images) // 50))]
+    grey = all(picture.mode == "L" for picture in sample)
+    sizes = [picture.size for picture in sample]
+    config = training.config_for(recipe, sizes, channels=1 if grey else 3)
+    pictures = models.prepared_all((images.picture(i) for i in range(len(images))), config)
+    classes = np.unique(images.labels, return_inverse=True)[1]
+    return _People(pictures, torch.from_numpy(classes.astype(np.int64))), config
+
+
+def _fit_head(
+    people: _People,
+    config: models.EmbedderConfig,
+    recipe: Recipe,
+    folder: RunFolder,
+    *,
+    seed: int,
+    progress: bool,
+) -> _Trained:
+    """A head over frozen features; every training person calibrates a head trained without them."""
+    model = Embedder(config)
+    views = _cached_views(model, people, recipe, folder, seed=seed, progress=progress)
+    features = training.test_features(views, recipe)
+    scores, identities = [], []
+    folds = data.identity_folds(people.labels.numpy(), _FOLDS, seed=seed)
+    for rest, held in folds:
+        fold = torch.unique(people.labels[rest], return_inverse=True)[1]
+        head = training.train_head(views[:, rest], fold, recipe, seed=seed)
+        with torch.no_grad():
+            pairs = evaluation.pair_scores(head(features[held]), people.labels[held])
+        scores.append(pairs)
+        identities.append(_identities(pairs, people.labels[held]))
+    head = training.train_head(
+        views, people.labels, recipe, seed=seed, folder=folder.checkpoints, progress=progress
+    )
+    count = int(people.labels.max()) + 1
+    chosen_on = (
+        f"{count} training people, each scored by a head trained without them ({_FOLDS} folds)"
+    )
+    return _Trained(
+        Embedder(replace(config, dimensions=head.out_features), head), scores, identities, chosen_on
+    )
+
+
+def _fit_from_scratch(
+    people: _People,
+    config: models.EmbedderConfig,
+    recipe: Recipe,
+    folder: RunFolder,
+    *,
+    seed: int,
+    progress: bool,
+) -> _Trained:
+    """An encoder from scratch; a fifth of the training people only calibrate."""
+    rest, held = data.split_identities(people.labels.numpy(), test=_HELD_SHARE, seed=seed)
+    classes = torch.unique(people.labels[rest], return_inverse=True)[1]
+    model = training.train_from_scratch(
+        config,
+        people.pictures[rest],
+        classes,
+        recipe,
+        seed=seed,
+        folder=folder.checkpoints,
+        progress=progress,
+    )
+    pairs = evaluation.pair_scores(model.embed(people.pictures[held]), people.labels[held])
+    count = len(torch.unique(people.labels[held]))
+    chosen_on = f"{count} calibration people kept out of training"
+    return _Trained(model, [pairs], [_identities(pairs, people.labels[held])], chosen_on)
+
+
+def _cached_views(
+    model: Embedder,
+    people: _People,
+    recipe: Recipe,
+    folder: RunFolder,
+    *,
+    seed: int,
+    progress: bool,
+) -> Tensor:
+    """Features of the views, from the cache where the same pictures were there before."""
+    from safetensors.torch import load_file, save_file
+
+    how = (model.config, recipe.views, recipe.augmentation(), seed, tuple(people.pictures.shape))
+    name = sha256(repr(how).encode() + people.pictures.numpy().tobytes()).hexdigest()[:32]
+    path = folder.cache / f"features-{name}.safetensors"
+    if path.exists():
+        return load_file(path)["views"]
+    views = training.feature_views(model, people.pictures, recipe, seed=seed, progress=progress)
+    folder.cache.mkdir(exist_ok=True)
+    beside = path.with_name(path.name + ".part")
+    save_file({"views": views}, beside)
+    beside.replace(path)
+    return views
+
+
+def _identities(pairs: PairScores, labels: Tensor) -> np.ndarray:
+    return labels.numpy()[np.stack([pairs.first, pairs.second], axis=1)]
+
+
+def _choose(trained: _Trained, rule: evaluation.Rule, model_sha256: str) -> Threshold:
+    return evaluation.choose_threshold(
+        np.concatenate([pairs.scores for pairs in trained.calibration]),
+        np.concatenate([pairs.same for pairs in trained.calibration]),
+        rule=rule,
+        far_target=1e-2 if rule == "far" else None,
+        identities=np.concatenate(trained.identities),
+        chosen_on=trained.chosen_on,
+        model_sha256=model_sha256,
+    )
+
+
+def _provenance(seed: int) -> dict[str, Any]:
+    return {
+        "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "versions": {
+            "cospair": cospair.__version__,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+        },
+        "seed": seed,
+    }
+
+
+def _data_card(
+    images: ImageSet, dataset: str, train_rows: np.ndarray, test_rows: np.ndarray
+) -> dict[str, Any]:
+    return {
+        "name": images.name,
+        "source": str(dataset),
+        "credit": images.credit,
+        "train": _counts(images, train_rows),
+        "test": _counts(images, test_rows),
+        "test_identities": sorted({images.identities[i] for i in images.labels[test_rows]}),
+        "skipped": list(images.skipped),
+    }
+
+
+def _counts(images: ImageSet, rows: Sequence[int] | np.ndarray) -> dict[str, int]:
+    return {"identities": len(np.unique(images.labels[rows])), "pictures": len(rows)}
+
+
+def _model_card(model: Embedder, recipe: Recipe, model_sha256: str) -> dict[str, Any]:
+    return {
+        "name": model.config.encoder,
+        "dimensions": model.config.dimensions,
+        "sha256": model_sha256,
+        "recipe": training.settings(recipe),
+    }

@@ -1,0 +1,395 @@
+"""Training: one visible loop on accelerate, over every pair of P x K batches.
+
+Decisions of this file:
+
+- A step's batch and its random views depend on the seed and the step's number alone, so that a
+  resumed run sees what the uninterrupted one would have seen, and the same seed gives the same
+  figures.
+- After every `save_every` steps a checkpoint is written beside and renamed; a run that finds one in
+  its folder goes on from there.
+- Over a frozen trunk only a linear head is trained, on features computed once; it starts as the
+  within-class whitening of the training people's features.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cospair.data import PKSampler
+from cospair.data.augment import Augmentation, augment
+from cospair.losses import AllPairsCosineEmbeddingLoss
+from cospair.models import Embedder, EmbedderConfig, EncoderName, linear, whitened_projection
+
+Examples = Callable[[Sequence[int], torch.Generator], Tensor]
+Figure = Callable[[nn.Module], float]
+
+_LAST, _BEST, _STATE = "last.safetensors", "best.safetensors", "last.state.pt"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How an encoder is trained; the defaults were tuned on training people only.
+
+    Args:
+        encoder: 'efficientnet-lite0' (a linear head over the frozen trunk) or 'conv' (from
+            scratch).
+        margin: Cosine above which an impostor pair costs, in [-1, 1].
+        positive_margin: Cosine below which a genuine pair costs, in [-1, 1].
+        people: Identities in a batch (P), at most.
+        each: Pictures of an identity in a batch (K).
+        steps: Optimiser steps.
+        learning_rate: AdamW's, at the start of its cosine decay.
+        weight_decay: AdamW's.
+        dimensions: Length of an embedding from scratch; over a frozen trunk it is the trunk's.
+        views: Augmented views of a picture over a frozen trunk, beside it and its mirror image.
+        shrink: Share of the mean variance added in the head's whitening start.
+        mirror: Whether a mirror image shows the same identity (not so for writing).
+        area: Pixels of a prepared picture, about; its shape follows the pictures.
+    """
+
+    encoder: EncoderName = "efficientnet-lite0"
+    margin: float = 0.1
+    positive_margin: float = 0.4
+    people: int = 24
+    each: int = 4
+    steps: int = 100
+    learning_rate: float = 3e-4
+    weight_decay: float = 0.0
+    dimensions: int = 128
+    views: int = 4
+    shrink: float = 0.3
+    mirror: bool = True
+    area: int = 128 * 104
+
+    def __post_init__(self) -> None:
+        """Check what the loop and the loss do not."""
+        for name in ("people", "each"):
+            if getattr(self, name) < 2:
+                raise ValueError(
+                    f"{name} must be at least 2, got {getattr(self, name)}; a batch needs pairs"
+                )
+        if self.steps < 1 or self.learning_rate <= 0 or self.shrink <= 0:
+            raise ValueError(
+                "steps, learning_rate and shrink must be above 0, got "
+                f"{self.steps}, {self.learning_rate} and {self.shrink}; choose positive numbers"
+            )
+
+    def augmentation(self) -> Augmentation:
+        """How far its random views may stand from a picture."""
+        return Augmentation(mirror=self.mirror)
+
+
+FROM_SCRATCH = Recipe(
+    encoder="conv",
+    margin=0.25,
+    positive_margin=1.0,
+    people=16,
+    each=4,
+    steps=300,
+    learning_rate=2e-3,
+    weight_decay=1e-4,
+    area=64 * 56,
+)
+RECIPES: dict[str, Recipe] = {"efficientnet-lite0": Recipe(), "conv": FROM_SCRATCH}
+
+
+def config_for(
+    recipe: Recipe, sizes: Sequence[tuple[int, int]], *, channels: int
+) -> EmbedderConfig:
+    """A model's configuration for pictures of these (width, height) sizes: their median shape."""
+    aspect = sorted(width / height for width, height in sizes)[len(sizes) // 2]
+    height = max(16, 8 * round(math.sqrt(recipe.area / aspect) / 8))
+    width = max(16, 8 * round(math.sqrt(recipe.area * aspect) / 8))
+    return EmbedderConfig(recipe.encoder, height, width, channels, recipe.dimensions, recipe.mirror)
+
+
+# ---- over a frozen trunk -----------------------------------------------------------------------
+
+
+@torch.no_grad()
+def feature_views(
+    model: Embedder, pictures: Tensor, recipe: Recipe, *, seed: int, progress: bool = False
+) -> Tensor:
+    """Trunk features of every picture as it is, mirrored, and in random views.
+
+    Args:
+        model: Its trunk is used.
+        pictures: Prepared pictures, uint8 [n, c, h, w].
+        recipe: How many views, and whether mirror images count.
+        seed: The views are the same for the same seed.
+        progress: Show a bar on standard error.
+
+    Returns:
+        Features float32 [views, n, f]; view 0 is the picture, view 1 its mirror image (or itself).
+    """
+    generator = torch.Generator().manual_seed(seed)
+    mirrored = pictures.flip(3) if recipe.mirror else pictures
+    random_views = [
+        augment(pictures, recipe.augmentation(), generator) for _ in range(recipe.views)
+    ]
+    chunks = [chunk for view in (pictures, mirrored, *random_views) for chunk in view.split(32)]
+    features = [model.trunk(chunk) for chunk in _bar(chunks, "features", shown=progress)]
+    return torch.cat(features).view(2 + recipe.views, len(pictures), -1)
+
+
+def test_features(views: Tensor, recipe: Recipe) -> Tensor:
+    """Features [n, f] as `Embedder` computes them at test time."""
+    return (views[0] + views[1]) / 2 if recipe.mirror else views[0]
+
+
+test_features.__test__ = False  # type: ignore[attr-defined]  # no test of pytest's
+
+
+def train_head(
+    views: Tensor,
+    labels: Tensor,
+    recipe: Recipe,
+    *,
+    seed: int,
+    folder: str | os.PathLike[str] | None = None,
+    progress: bool = False,
+) -> nn.Linear:
+    """A linear head over frozen features, whitened to start with, trained on every pair.
+
+    Args:
+        views: Features of the training pictures, float32 [views, n, f].
+        labels: Class of each picture, 0 to classes - 1, int64 [n].
+        recipe: What to do.
+        seed: The same seed gives the same head.
+        folder: Where metrics and checkpoints go; None: nowhere.
+        progress: Show a bar on standard error.
+
+    Returns:
+        Linear layer from features to embeddings (not yet of length 1).
+    """
+    start = whitened_projection(
+        views.flatten(0, 1), labels.repeat(len(views)), shrink=recipe.shrink
+    )
+    with torch.no_grad():
+        white = start(views)
+    turn = nn.Linear(white.shape[2], white.shape[2], bias=False)
+    nn.init.eye_(turn.weight)
+
+    def examples(rows: Sequence[int], generator: torch.Generator) -> Tensor:
+        return white[torch.randint(len(white), (len(rows),), generator=generator), rows]
+
+    run(turn, examples, labels, recipe, seed=seed, folder=folder, progress=progress)
+    with torch.no_grad():
+        return linear(turn.weight @ start.weight, turn.weight @ start.bias)
+
+
+# ---- from scratch ------------------------------------------------------------------------------
+
+
+def train_from_scratch(
+    config: EmbedderConfig,
+    pictures: Tensor,
+    labels: Tensor,
+    recipe: Recipe,
+    *,
+    seed: int,
+    figure: Figure | None = None,
+    folder: str | os.PathLike[str] | None = None,
+    progress: bool = False,
+) -> Embedder:
+    """A convolutional encoder trained on every pair of augmented batches.
+
+    Args:
+        config: The encoder.
+        pictures: Prepared training pictures, uint8 [n, c, h, w].
+        labels: Class of each picture, 0 to classes - 1, int64 [n].
+        recipe: What to do.
+        seed: The same seed gives the same encoder.
+        figure: Error of a model on held-out people, lower is better; the best model is returned.
+        folder: Where metrics and checkpoints go; None: nowhere.
+        progress: Show a bar on standard error.
+
+    Returns:
+        The encoder in evaluation mode.
+    """
+    torch.manual_seed(seed)
+    model = Embedder(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def examples(rows: Sequence[int], generator: torch.Generator) -> Tensor:
+        return augment(pictures[rows], recipe.augmentation(), generator)
+
+    run(model, examples, labels, recipe, seed=seed, figure=figure, folder=folder, progress=progress)
+    return model.eval()
+
+
+# ---- the loop ----------------------------------------------------------------------------------
+
+
+def run(
+    model: nn.Module,
+    examples: Examples,
+    labels: Tensor,
+    recipe: Recipe,
+    *,
+    seed: int,
+    figure: Figure | None = None,
+    folder: str | os.PathLike[str] | None = None,
+    save_every: int = 100,
+    progress: bool = False,
+) -> None:
+    """Train a model in place; it ends as the best one where a figure is given, else as the last.
+
+    Args:
+        model: Batches in, embeddings [n, d] of any length out.
+        examples: Gives the model's input for rows of the training set.
+        labels: Class of each row, 0 to classes - 1, int64 [n].
+        recipe: Loss, batches, steps and rates.
+        seed: Of batches and views.
+        figure: Error of a model on held-out people; taken every `save_every` steps.
+        folder: Where `metrics.jsonl` and the checkpoints go; an unfinished run there is resumed.
+        save_every: Steps between checkpoints.
+        progress: Show a bar on standard error.
+    """
+    from accelerate import Accelerator
+
+    accelerator = Accelerator()
+    criterion = AllPairsCosineEmbeddingLoss(
+        recipe.margin, positive_margin=recipe.positive_margin, reduction="active"
+    )
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+    )
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, recipe.steps)
+    wrapped, optimizer, scheduler = accelerator.prepare(model, optimizer, scheduler)
+    keeper = _Keeper(model, optimizer, scheduler, folder, figure)
+    keeper.identity = f"{recipe} seed {seed} labels {sha256(labels.numpy().tobytes()).hexdigest()}"
+    wrapped.train()
+    batches = list(_batches(labels, recipe, seed=seed))
+    for step in _bar(range(keeper.resume(), recipe.steps), "training", shown=progress):
+        rows = batches[step]
+        inputs = examples(rows, torch.Generator().manual_seed((seed << 32) + step))
+        embeddings = wrapped(inputs.to(accelerator.device))
+        loss = criterion(embeddings, labels[rows].to(accelerator.device))
+        accelerator.backward(loss)
+        keeper.record(step + 1, loss.item(), scheduler.get_last_lr()[0])
+        optimizer.step()
+        scheduler.step()
+        optimizer.zero_grad()
+        if (step + 1) % save_every == 0 or step + 1 == recipe.steps:
+            keeper.save(step + 1)
+            wrapped.train()
+    keeper.finish()
+
+
+def _batches(labels: Tensor, recipe: Recipe, *, seed: int) -> Sequence[list[int]]:
+    people = min(recipe.people, int(labels.max()) + 1)
+    sampler = PKSampler(labels.numpy(), p=people, k=recipe.each, batches=recipe.steps, seed=seed)
+    return list(sampler.batches_of(0))
+
+
+class _Keeper:
+    """What a run leaves in its folder: metrics, the last and the best checkpoint."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: Any,
+        scheduler: Any,
+        folder: str | os.PathLike[str] | None,
+        figure: Figure | None,
+    ) -> None:
+        self.model, self.optimizer, self.scheduler = model, optimizer, scheduler
+        self.folder, self.figure = None if folder is None else Path(folder), figure
+        self.best = math.inf
+        self.best_tensors: dict[str, Tensor] | None = None
+        self.records: list[dict[str, float]] = []
+        self.identity = ""
+
+    def record(self, step: int, loss: float, learning_rate: float) -> None:
+        self.records.append({"step": step, "loss": loss, "learning_rate": learning_rate})
+
+    def save(self, step: int) -> None:
+        tensors = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+        if self.figure is not None:
+            error = self.figure(self.model)
+            self.records[-1]["held_out_error"] = error
+            improved = error < self.best
+        else:
+            error, improved = math.inf, True
+        if improved:
+            self.best, self.best_tensors = error, tensors
+        if self.folder is not None:
+            self._write(self.folder, step, tensors, improved=improved)
+        self.records.clear()
+
+    def _write(
+        self, folder: Path, step: int, tensors: dict[str, Tensor], *, improved: bool
+    ) -> None:
+        from safetensors.torch import save
+
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "metrics.jsonl").open("a") as file:
+            file.writelines(json.dumps(record) + "\n" for record in self.records)
+        content = save({name: value.cpu().contiguous() for name, value in tensors.items()})
+        if improved:
+            _replace(folder / _BEST, content)
+        _replace(folder / _LAST, content)
+        state = {
+            "identity": self.identity,
+            "step": step,
+            "best": self.best,
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+        }
+        beside = folder / (_STATE + ".part")
+        torch.save(state, beside)
+        beside.replace(folder / _STATE)
+
+    def resume(self) -> int:
+        """Take up the same run in the folder, if any; returns the steps it has done."""
+        if self.folder is None or not (self.folder / _STATE).exists():
+            return 0
+        from safetensors.torch import load
+
+        state = torch.load(self.folder / _STATE, weights_only=True)
+        if state["identity"] != self.identity:  # another run's: start over
+            (self.folder / "metrics.jsonl").unlink(missing_ok=True)
+            return 0
+        self.model.load_state_dict(load((self.folder / _LAST).read_bytes()))
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scheduler.load_state_dict(state["scheduler"])
+        self.best = state["best"]
+        self.best_tensors = load((self.folder / _BEST).read_bytes())
+        return int(state["step"])
+
+    def finish(self) -> None:
+        if self.best_tensors is not None:
+            self.model.load_state_dict(self.best_tensors)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    beside = path.with_name(path.name + ".part")
+    beside.write_bytes(content)
+    beside.replace(path)
+
+
+def _bar(items: Sequence[Any], what: str, *, shown: bool) -> Any:
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(items, what, console=Console(stderr=True), disable=not shown, transient=True)
+
+
+def with_steps(recipe: Recipe, steps: int | None) -> Recipe:
+    """The recipe with another number of steps, if one is given."""
+    return recipe if steps is None else replace(recipe, steps=steps)
+
+
+def settings(recipe: Recipe) -> dict[str, Any]:
+    """A recipe as a flat dict, for reports."""
+    return asdict(recipe)

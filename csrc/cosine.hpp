@@ -7,7 +7,8 @@
 //     |e|^2 = 2 |Q|^2 (1 - sigma s),    so    gap = 1 - sigma s = |e|^2 / (2 |Q|^2),    s = sigma (1 - gap).
 // Equal rows have lambda = 1 and e = 0. Where lambda carries a relative error delta,
 //     |e|^2 = |Q|^2 (2 (1 + delta) gap + delta^2),    and    e + sigma delta lambda* P    is the true difference;
-// for double, whose results have no bits to spare, delta is known from the wide squared lengths and taken out.
+// for double, whose results have no bits to spare, delta is known from the wide squared lengths and taken out. For
+// narrower rows a gap of delta^2 is all that is left of parallel rows of different lengths: it counts as none.
 //
 // Gradients of s, from Q/|Q| = e/|Q| + sigma P/|P|:
 //     away:  ds/da = b / (|a||b|) - s a / |a|^2
@@ -28,8 +29,9 @@ struct Cosine {
   double factor = 0;            // sigma lambda, where near
   double delta = 0;             // relative error of lambda
   bool near = false;
-  bool zero = false;    // a zero row: s = 0 by convention, gradient 0
-  bool broken = false;  // NaN or infinity came in
+  bool zero = false;      // a zero row: s = 0 by convention, gradient 0
+  bool parallel = false;  // the rows differ by no more than the rounding of lambda
+  bool broken = false;    // NaN or infinity came in
   double cosine() const { return static_cast<double>(anchor + rest); }
 };
 
@@ -141,6 +143,12 @@ inline void settle_near(Cosine& c, const Moments& m, const T* a, const T* b, std
   const double e2 = first_longer ? squared_distance(a, b, c.factor, d) : squared_distance(b, a, c.factor, d);
   const double twice = e2 / (first_longer ? c.norm2 : c.norm1) - c.delta * c.delta;
   c.gap = twice > 0 ? 0.5 * twice / (1 + c.delta) : 0;
+  if constexpr (sizeof(T) < sizeof(double)) {
+    int exponent;
+    const bool exact = __builtin_frexp(lambda, &exponent) == 0.5;
+    c.parallel = !exact && c.gap < 0x1p-102;
+    if (c.parallel) c.gap = 0;
+  }
   c.rest = -c.anchor * c.gap;
 }
 

@@ -100,7 +100,7 @@ inline void gradients(const Cosine& c, const T* a, const T* b, double k, int exp
     fill(out2, __builtin_nan(""), d);
     return;
   }
-  if (c.zero || k == 0) {
+  if (c.zero || c.parallel || k == 0) {
     fill(out1, 0.0, d);
     fill(out2, 0.0, d);
     return;

@@ -368,6 +368,19 @@ def test_float64_moderate_loss_within_one_ulp():
         assert abs(mpmath.mpf(found) - wanted) <= 1.0 * mpmath.mpf(math.ulp(float(wanted)))
 
 
+def test_parallel_rows_of_other_lengths_cost_nothing():
+    x1 = torch.tensor([[3.0, 4.0], [1.0, 7.0]], requires_grad=True)
+    x2 = torch.tensor([[30.0, 40.0], [3.0, 21.0]])
+    loss = cosine_embedding_loss(x1, x2, torch.ones(2), reduction="none")
+    assert loss.tolist() == [0.0, 0.0]
+    assert not bool(torch.autograd.grad(loss.sum(), x1)[0].any())
+
+
+def test_rows_that_differ_by_a_denormal_keep_their_loss():
+    x1, x2 = torch.tensor([[1.0, 1e-18]]), torch.tensor([[1.0, 3e-18]])
+    assert_true(x1, x2, torch.ones(1))
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_subgradient_at_the_hinge_is_zero(dtype):
     x1 = torch.tensor([[1.0, 0.0]], dtype=dtype, requires_grad=True)

@@ -11,17 +11,14 @@ that caches do not flatter.
 from __future__ import annotations
 
 import argparse
-import csv
-import datetime
-import platform
 import statistics
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from provenance import save
 from torch import Tensor
 
 import cospair
@@ -33,7 +30,10 @@ SIZES = {
     "a pass over a set": (65536, 512),
 }
 MARGIN = 0.1
-HEADER = f"{'variant':24}{'pairs':>14}{'dtype':>10}{'median us':>12}{'x eager':>9}{'x floor':>9}{'GB/s':>7}"
+HEADER = (
+    f"{'variant':24}{'pairs':>14}{'dtype':>10}{'median us':>12}"
+    f"{'x eager':>9}{'x floor':>9}{'GB/s':>7}"
+)
 
 Step = Callable[[Tensor, Tensor, Tensor], object]
 
@@ -134,35 +134,6 @@ def rows_for(
             }
         )
     return rows
-
-
-def provenance() -> dict[str, object]:
-    """What a row must carry to be believed later."""
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
-    )
-    model = [
-        line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
-    ]
-    return {
-        "processor": model[0].split(":")[1].strip() if model else platform.processor(),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "cospair": cospair.__version__,
-        "commit": commit.stdout.strip(),
-        "date": datetime.date.today().isoformat(),
-    }
-
-
-def save(rows: list[dict[str, object]], path: Path) -> None:
-    """Append rows with their provenance."""
-    known = provenance()
-    new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, [*rows[0], *known])
-        if new:
-            writer.writeheader()
-        writer.writerows({**row, **known} for row in rows)
 
 
 def main() -> None:

@@ -90,7 +90,7 @@ def train(
     ] = 0.25,
     rule: Annotated[
         RuleName, typer.Option(help="How the threshold is chosen ('far': FAR at most 1 %).")
-    ] = RuleName.balanced,
+    ] = RuleName.far,
     steps: Annotated[
         int | None, typer.Option(min=1, help="Optimiser steps.", show_default="the recipe's")
     ] = None,

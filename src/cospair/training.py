@@ -17,7 +17,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cospair.data import PKSampler
-from cospair.data.augment import Augmentation, augment
+from cospair.data import Augmentation, PKSampler, augment
 from cospair.losses import AllPairsCosineEmbeddingLoss
 from cospair.models import Embedder, EmbedderConfig, EncoderName, linear, whitened_projection
 
@@ -48,11 +47,15 @@ class Recipe:
         people: Identities in a batch (P), at most.
         each: Pictures of an identity in a batch (K).
         steps: Optimiser steps.
-        learning_rate: AdamW's, at the start of its cosine decay.
+        learning_rate: AdamW's, where its cosine decay begins.
         weight_decay: AdamW's.
         dimensions: Length of an embedding from scratch; over a frozen trunk it is the trunk's.
         views: Augmented views of a picture over a frozen trunk, beside it and its mirror image.
         shrink: Share of the mean variance added in the head's whitening start.
+        warmup: Share of the steps over which the learning rate rises to its full value.
+        degrees: Largest turn of a random view.
+        scale: Largest change of its size, share.
+        shift: Largest shift of it, share of half the picture.
         mirror: Whether a mirror image shows the same identity (not so for writing).
         area: Pixels of a prepared picture, about; its shape follows the pictures.
     """
@@ -68,11 +71,16 @@ class Recipe:
     dimensions: int = 128
     views: int = 4
     shrink: float = 0.3
+    warmup: float = 0.0
+    degrees: float = 5.0
+    scale: float = 0.05
+    shift: float = 0.04
     mirror: bool = True
     area: int = 128 * 104
 
     def __post_init__(self) -> None:
-        """Check what the loop and the loss do not."""
+        """Check every option before a picture is read."""
+        AllPairsCosineEmbeddingLoss(self.margin, positive_margin=self.positive_margin)
         for name in ("people", "each"):
             if getattr(self, name) < 2:
                 raise ValueError(
@@ -86,7 +94,9 @@ class Recipe:
 
     def augmentation(self) -> Augmentation:
         """How far its random views may stand from a picture."""
-        return Augmentation(mirror=self.mirror)
+        return Augmentation(
+            degrees=self.degrees, scale=self.scale, shift=self.shift, mirror=self.mirror
+        )
 
 
 FROM_SCRATCH = Recipe(
@@ -98,6 +108,10 @@ FROM_SCRATCH = Recipe(
     steps=300,
     learning_rate=2e-3,
     weight_decay=1e-4,
+    warmup=0.3,
+    degrees=2.0,
+    scale=0.02,
+    shift=0.015,
     area=64 * 56,
 )
 RECIPES: dict[str, Recipe] = {"efficientnet-lite0": Recipe(), "conv": FROM_SCRATCH}
@@ -142,12 +156,9 @@ def feature_views(
     return torch.cat(features).view(2 + recipe.views, len(pictures), -1)
 
 
-def test_features(views: Tensor, recipe: Recipe) -> Tensor:
+def plain_features(views: Tensor, recipe: Recipe) -> Tensor:
     """Features [n, f] as `Embedder` computes them at test time."""
     return (views[0] + views[1]) / 2 if recipe.mirror else views[0]
-
-
-test_features.__test__ = False  # type: ignore[attr-defined]  # no test of pytest's
 
 
 def train_head(
@@ -264,7 +275,7 @@ def run(
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
     )
-    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, recipe.steps)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: pace(recipe, step))
     wrapped, optimizer, scheduler = accelerator.prepare(model, optimizer, scheduler)
     keeper = _Keeper(model, optimizer, scheduler, folder, figure)
     keeper.identity = f"{recipe} seed {seed} labels {sha256(labels.numpy().tobytes()).hexdigest()}"
@@ -284,6 +295,14 @@ def run(
             keeper.save(step + 1)
             wrapped.train()
     keeper.finish()
+
+
+def pace(recipe: Recipe, step: int) -> float:
+    """Share of the full learning rate: a linear rise, then half a cosine down to 0."""
+    rise = recipe.warmup * recipe.steps
+    if step < rise:
+        return (step + 1) / (rise + 1)
+    return 0.5 * (1 + math.cos(math.pi * (step - rise) / (recipe.steps - rise)))
 
 
 def _batches(labels: Tensor, recipe: Recipe, *, seed: int) -> Sequence[list[int]]:
@@ -383,11 +402,6 @@ def _bar(items: Sequence[Any], what: str, *, shown: bool) -> Any:
     from rich.progress import track
 
     return track(items, what, console=Console(stderr=True), disable=not shown, transient=True)
-
-
-def with_steps(recipe: Recipe, steps: int | None) -> Recipe:
-    """The recipe with another number of steps, if one is given."""
-    return recipe if steps is None else replace(recipe, steps=steps)
 
 
 def settings(recipe: Recipe) -> dict[str, Any]:

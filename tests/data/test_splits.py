@@ -5,17 +5,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from cospair.data.splits import (
-    identity_folds,
-    random_generator,
-    rows_by_identity,
-    split_identities,
-)
+from cospair.data.splits import identity_folds, split_identities
 
 FORTY = np.repeat(np.arange(40), 10)
+
+
 labelled = st.lists(st.integers(-5, 12), min_size=2, max_size=60).filter(
     lambda labels: len(set(labels)) >= 2
 )
+
+
 seeds = st.integers(0, 2**70)
 
 
@@ -157,15 +156,3 @@ def test_labels_that_cannot_be_are_refused(labels, error, words):
 def test_seeds_that_cannot_be_are_refused(seed, error, words):
     with pytest.raises(error, match=words):
         split_identities(FORTY, test=1, seed=seed)
-
-
-def test_rows_by_identity_by_hand():
-    groups = rows_by_identity([5, -1, 5, 2, -1])
-    assert [rows.tolist() for rows in groups] == [[1, 4], [3], [0, 2]]
-    assert {rows.dtype for rows in groups} == {np.dtype(np.int64)}
-    assert rows_by_identity([]) == []
-
-
-def test_streams_of_a_seed_differ_by_key():
-    drawn = [random_generator(1, *key).random() for key in ((), (0,), (1,), (0, 0))]
-    assert len(set(drawn)) == 4

@@ -1,25 +1,16 @@
 import numpy as np
 import pytest
 import torch
+from evaluation.examples import scored_people
 from sklearn import metrics
 
-from cospair.evaluation import identity_bootstrap, intervals, pair_scores
+from cospair.evaluation import identity_bootstrap
 from cospair.evaluation.intervals import mean_intervals, rate_intervals
-from cospair.evaluation.verification import _resampled
-
-
-def data(people=7, each=4, seed=0, noise=1.3, decimals=12):
-    """Scores, identities of both pictures, genuine flags; few decimals make many ties."""
-    rng = np.random.default_rng(seed)
-    labels = np.repeat(np.arange(people), each)
-    rows = rng.normal(size=(people, 6))[labels] + noise * rng.normal(size=(len(labels), 6))
-    pairs = pair_scores(rows, labels)
-    identities = np.stack([labels[pairs.first], labels[pairs.second]], axis=1)
-    return np.round(pairs.scores, decimals), identities, pairs.same
+from cospair.evaluation.verification import resampled_figures
 
 
 def figures(impostors, genuine):
-    return _resampled(impostors, genuine, (0.1, 0.01))
+    return resampled_figures(impostors, genuine, (0.1, 0.01))
 
 
 def full_curve(scores, same, weights):
@@ -48,7 +39,7 @@ def weighted_figures(scores, same, weights):
 
 @pytest.mark.parametrize("decimals", [1, 12])
 def test_intervals_equal_resampling_one_by_one(decimals):
-    scores, identities, same = data(decimals=decimals)
+    scores, identities, same = scored_people(decimals=decimals)
     draws = np.random.default_rng(5).integers(7, size=(150, 7))
     each = []
     for drawn in draws:
@@ -65,28 +56,9 @@ def test_intervals_equal_resampling_one_by_one(decimals):
     assert found["notes"] == {}
 
 
-def test_copies_of_an_identity_never_meet():
-    """The weights of each resample against a list of the copies drawn."""
-    scores, identities, _ = data(people=3, each=3)
-    seen = []
-
-    def keep(impostors, genuine):
-        seen.append((impostors, genuine))
-        return {"none": np.arange(impostors.shape[1], dtype=float)}
-
-    draws = np.random.default_rng(2).integers(3, size=(100, 3))
-    identity_bootstrap(scores, identities, keep, resamples=100, seed=2)
-    impostors = np.concatenate([block[0][-1] for block in seen[1:]])
-    genuine = np.concatenate([block[1][-1] for block in seen[1:]])
-    for drawn, i, g in zip(draws, impostors, genuine, strict=True):
-        copies = [(copy, person) for copy, person in enumerate(drawn)]
-        meetings = sum(a[1] != b[1] for k, a in enumerate(copies) for b in copies[:k])
-        assert (i, g) == (9 * meetings, 3 * len(copies))
-
-
 @pytest.mark.parametrize("decimals", [1, 12])
 def test_every_identity_once_gives_the_figures_themselves(decimals):
-    scores, identities, same = data(decimals=decimals)
+    scores, identities, same = scored_people(decimals=decimals)
     first_call = []
 
     def keep(impostors, genuine):
@@ -99,16 +71,8 @@ def test_every_identity_once_gives_the_figures_themselves(decimals):
         np.testing.assert_allclose(first_call[0][name], [value], atol=1e-12)
 
 
-def test_block_size_changes_nothing(monkeypatch):
-    scores, identities, _ = data()
-    expected = identity_bootstrap(scores, identities, figures, resamples=101)
-    for cells in (1, 3000, 10**5):
-        monkeypatch.setattr(intervals, "BLOCK_CELLS", cells)
-        assert identity_bootstrap(scores, identities, figures, resamples=101) == expected
-
-
 def test_seed_decides():
-    scores, identities, _ = data()
+    scores, identities, _ = scored_people()
     runs = [
         identity_bootstrap(scores, identities, figures, resamples=100, seed=s) for s in (1, 1, 2)
     ]
@@ -116,7 +80,7 @@ def test_seed_decides():
 
 
 def test_names_of_identities_do_not_matter():
-    scores, identities, _ = data()
+    scores, identities, _ = scored_people()
     expected = identity_bootstrap(scores, identities, figures, resamples=100)
     big = identities + 2**53
     assert identity_bootstrap(scores, big, figures, resamples=100) == expected
@@ -125,7 +89,7 @@ def test_names_of_identities_do_not_matter():
 
 
 def test_tensors_are_accepted():
-    scores, identities, _ = data()
+    scores, identities, _ = scored_people()
     expected = identity_bootstrap(scores, identities, figures, resamples=100)
     tensors = torch.tensor(scores, requires_grad=True), torch.tensor(identities)
     assert identity_bootstrap(*tensors, figures, resamples=100) == expected
@@ -134,14 +98,14 @@ def test_tensors_are_accepted():
 def test_more_people_narrow_the_interval():
     widths = []
     for people in (5, 40):
-        scores, identities, _ = data(people=people)
+        scores, identities, _ = scored_people(people=people)
         low, high = identity_bootstrap(scores, identities, figures)["intervals"]["auc"]
         widths.append(high - low)
     assert widths[1] < widths[0]
 
 
 def test_no_resamples_no_interval():
-    scores, identities, _ = data()
+    scores, identities, _ = scored_people()
     found = identity_bootstrap(scores, identities, figures, resamples=0)
     assert set(found["intervals"].values()) == {None}
     assert set(found["notes"].values()) == {"no interval: no resamples were asked for"}
@@ -158,7 +122,7 @@ def test_one_identity_with_genuine_pairs_is_refused():
 
 def test_three_identities_leave_too_many_resamples_without_impostors():
     """One resample in 9 draws a single identity, though this figure would not notice."""
-    scores, identities, _ = data(people=3)
+    scores, identities, _ = scored_people(people=3)
 
     def totals(impostors, genuine):
         return {"pairs": impostors[-1] + genuine[-1]}
@@ -173,7 +137,7 @@ def test_three_identities_leave_too_many_resamples_without_impostors():
 
 def test_a_few_undefined_resamples_are_left_out():
     """Four identities: one resample in 64 draws a single one and holds no impostor pair."""
-    scores, identities, same = data(people=4)
+    scores, identities, same = scored_people(people=4)
     each = []
     for drawn in np.random.default_rng(0).integers(4, size=(1000, 4)):
         times = np.bincount(drawn, minlength=4)
@@ -246,7 +210,7 @@ def test_identity_bootstrap_refuses(scores, identities, resamples, error, text):
 
 @pytest.mark.parametrize("threshold", [-2.0, 0.0, 0.3])
 def test_rate_intervals_equal_resampling_one_by_one(threshold):
-    scores, identities, same = data()
+    scores, identities, same = scored_people()
     accepted = scores >= threshold
     found = rate_intervals(accepted, identities, resamples=120, seed=3)
     far, frr = [], []

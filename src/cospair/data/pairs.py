@@ -17,8 +17,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import ArrayLike
 
+from cospair.data.inputs import random_generator, rows_by_identity, whole_number
 from cospair.data.samplers import EpochSampler, walk
-from cospair.data.splits import random_generator, rows_by_identity, whole_number
 
 Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from torch.utils.data import Sampler
 
-from cospair.data.splits import random_generator, rows_by_identity, whole_number
+from cospair.data.inputs import random_generator, rows_by_identity, whole_number
 
 Batch = TypeVar("Batch")
 

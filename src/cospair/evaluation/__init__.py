@@ -4,22 +4,18 @@ NumPy arrays (or tensors) in, plain dicts out. Every figure counts pairs or rank
 similarities; ties, empty input and intervals are defined where the figure is.
 """
 
+from cospair.evaluation.artefact import Rule, Threshold
 from cospair.evaluation.intervals import identity_bootstrap
+from cospair.evaluation.mistakes import hardest_mistakes
+from cospair.evaluation.pairs import PairScores, pair_scores
 from cospair.evaluation.retrieval import retrieval_figures
-from cospair.evaluation.thresholds import Threshold, choose_threshold, rates_at
-from cospair.evaluation.verification import (
-    PairScores,
-    auc,
-    equal_error_rate,
-    hardest_mistakes,
-    pair_scores,
-    roc_curve,
-    tar_at_far,
-    verification_figures,
-)
+from cospair.evaluation.roc import auc, equal_error_rate, roc_curve, tar_at_far
+from cospair.evaluation.thresholds import choose_threshold, rates_at
+from cospair.evaluation.verification import verification_figures
 
 __all__ = [
     "PairScores",
+    "Rule",
     "Threshold",
     "auc",
     "choose_threshold",

@@ -3,40 +3,26 @@
 Decisions of this file:
 - Pairs that share a person are not independent, so people are drawn, with replacement, and pairs
   follow them.
-- A resample is one row of multiplicities; every figure comes from weighted counts, no pair is ever
-  copied.
-- Pairs of the same two identities that fall between the same two genuine scores weigh alike in
-  every resample, so they are merged once, before the resampling.
 - 95 %, percentile. Where the data cannot carry an interval the answer is None with a reason.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import numpy as np
-import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
+
+from cospair.evaluation.inputs import Array, check_resamples, identities_of_pairs, real_numbers
+from cospair.evaluation.resampling import accepted_counts, merged, multiplicities, slots_of
 
 CONFIDENCE = 0.95
-# With more resamples than this that leave a figure undefined, the rest would not describe the data.
+# Where more of the resamples leave a figure undefined, the rest would not describe the data.
 MOST_UNDEFINED = 0.05
-# Cells of one block of weights, 32 MiB.
-BLOCK_CELLS = 1 << 22
 
-Array: TypeAlias = ArrayLike | torch.Tensor
-Counts: TypeAlias = NDArray[np.float64]
-Figures: TypeAlias = Callable[[Counts, Counts], dict[str, NDArray[np.float64]]]
-
-
-class _Merged(NamedTuple):
-    """Merged pairs of one kind, sorted by slot, and how many rows lie up to each slot's end."""
-
-    first: NDArray[np.int64]
-    second: NDArray[np.int64]
-    copies: NDArray[np.float64]
-    ends: NDArray[np.int64]
+Weights: TypeAlias = NDArray[np.float64]
+Figures: TypeAlias = Callable[[Weights, Weights], dict[str, NDArray[np.float64]]]
 
 
 def identity_bootstrap(
@@ -91,15 +77,16 @@ def identity_bootstrap(
         Fogliato, Patil, Perona (2024), Confidence intervals for error rates in 1:1 matching tasks,
         https://arxiv.org/abs/2306.01198
     """
-    values, codes = _checked(scores, identities)
+    values = real_numbers("scores", scores, 1)
+    codes = identities_of_pairs(identities, len(values))
     genuine = codes[:, 0] == codes[:, 1]
     if genuine.all() or not genuine.any():
         raise ValueError(
             f"identities must give genuine and impostor pairs; got {int(genuine.sum())} genuine "
             f"among {len(genuine)} pairs; add pairs of the missing kind."
         )
-    slots = _slots(values, np.unique(values[genuine]))
-    return _resampled_figures(slots, codes, figures, resamples=resamples, seed=seed)
+    slots = slots_of(values, np.unique(values[genuine]))
+    return _resampled(slots, codes, figures, resamples=resamples, seed=seed)
 
 
 def rate_intervals(
@@ -116,13 +103,13 @@ def rate_intervals(
     Returns:
         As `identity_bootstrap`, for the names "far" and "frr".
     """
-    values, codes = _checked(accepted.astype(np.float64), identities)
+    codes = identities_of_pairs(identities, len(accepted))
 
-    def rates(impostors: Counts, genuine: Counts) -> dict[str, NDArray[np.float64]]:
+    def rates(impostors: Weights, genuine: Weights) -> dict[str, NDArray[np.float64]]:
         return {"far": impostors[1] / impostors[-1], "frr": 1 - genuine[1] / genuine[-1]}
 
-    slots = (1 - values).astype(np.int64)  # accepted pairs first
-    return _resampled_figures(slots, codes, rates, resamples=resamples, seed=seed)
+    slots = 1 - accepted.astype(np.int64)  # accepted pairs first
+    return _resampled(slots, codes, rates, resamples=resamples, seed=seed)
 
 
 def mean_intervals(
@@ -143,7 +130,7 @@ def mean_intervals(
     Returns:
         As `identity_bootstrap`. The gallery stays as it is in every resample.
     """
-    _check_resamples(resamples)
+    check_resamples(resamples)
     people, codes = np.unique(identities, return_inverse=True)
     names = list(values)
     reason = _refusal(resamples, len(people), "queries")
@@ -151,34 +138,54 @@ def mean_intervals(
         return _refused(names, reason)
     size = np.bincount(codes)
     sums = np.stack([np.bincount(codes, weights=values[name]) for name in names], axis=1)
-    rng = np.random.default_rng(seed)
     drawn = [
         (times @ sums) / (times @ size)[:, None]
-        for times in _multiplicities(rng, len(people), resamples, len(people))
+        for times in multiplicities(len(people), len(people), resamples=resamples, seed=seed)
     ]
     return _percentiles(dict(zip(names, np.concatenate(drawn).T, strict=True)))
 
 
-def _checked(scores: Array, identities: Array) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Scores as float64 [p] and identities as codes [p, 2] from 0 without gaps."""
-    values, people = real_numbers("scores", scores, 1), as_array(identities)
-    if people.shape != (len(values), 2) or not len(values):
-        raise ValueError(
-            f"identities must be [p, 2] for scores [p] with p > 0; got {people.shape} for "
-            f"{values.shape}; pass the identities of both pictures of every pair."
-        )
-    flat = identity_labels("identities", people.ravel(), people.size)
-    return values, np.unique(flat, return_inverse=True)[1].reshape(people.shape)
+def account(
+    method: str, bootstrap: dict[str, dict[str, Any]], *, resamples: int, seed: int
+) -> dict[str, Any]:
+    """How intervals came about, as results tell it; "notes" hold the reason for each None."""
+    return {
+        "method": method,
+        "confidence": CONFIDENCE,
+        "resamples": resamples,
+        "seed": seed,
+        "notes": bootstrap["notes"],
+    }
 
 
-def _check_resamples(resamples: int) -> None:
-    if isinstance(resamples, bool) or not isinstance(resamples, int | np.integer):
-        raise TypeError(f"resamples must be an integer; got {resamples!r}; pass 0 or 100 and more.")
-    if resamples != 0 and resamples < 100:
-        raise ValueError(
-            f"resamples must be 0 or at least 100; got {resamples}; raise it, fewer cannot place a "
-            "95 % interval."
-        )
+def _resampled(
+    slots: NDArray[np.int64],
+    codes: NDArray[np.int64],
+    figures: Figures,
+    *,
+    resamples: int,
+    seed: int,
+) -> dict[str, dict[str, Any]]:
+    """Draw, weigh, accumulate and summarise."""
+    check_resamples(resamples)
+    same = codes[:, 0] == codes[:, 1]
+    last_slot = int(slots.max())
+    genuine = merged(slots[same], codes[same], last_slot)
+    impostors = merged(slots[~same], codes[~same], last_slot)
+    people = int(codes.max()) + 1
+    names = list(figures(*accepted_counts(impostors, genuine, np.ones((1, people)))))
+    reason = _refusal(resamples, len(np.unique(genuine.first)), "genuine pairs")
+    if reason:
+        return _refused(names, reason)
+    rows = len(genuine.copies) + len(impostors.copies) + 2 * last_slot
+    drawn: dict[str, list[NDArray[np.float64]]] = {name: [] for name in names}
+    for times in multiplicities(people, rows, resamples=resamples, seed=seed):
+        accepted = accepted_counts(impostors, genuine, times)
+        undefined = (accepted[0][-1] == 0) | (accepted[1][-1] == 0)
+        with np.errstate(divide="ignore", invalid="ignore"):  # undefined resamples become NaN below
+            for name, value in figures(*accepted).items():
+                drawn[name].append(np.where(undefined, np.nan, value))
+    return _percentiles({name: np.concatenate(parts) for name, parts in drawn.items()})
 
 
 def _refusal(resamples: int, identities: int, what: str) -> str:
@@ -194,149 +201,22 @@ def _refused(names: list[str], reason: str) -> dict[str, dict[str, Any]]:
     return {"intervals": dict.fromkeys(names), "notes": dict.fromkeys(names, reason)}
 
 
-def _slots(scores: NDArray[np.float64], steps: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Slot of each score among the u distinct genuine scores `steps` (ascending), from the top.
-
-    Slot 2i lies strictly above the i-th highest step, slot 2i + 1 is tied with it, slot 2u lies
-    below all. Between two steps only impostors are accepted, a straight piece of the ROC: its inner
-    points can go.
-    """
-    below_or_at = np.searchsorted(steps, scores, side="right")
-    tied = below_or_at - np.searchsorted(steps, scores, side="left")
-    return 2 * (len(steps) - below_or_at) + tied
-
-
-def _merge(slots: NDArray[np.int64], codes: NDArray[np.int64], last_slot: int) -> _Merged:
-    """Merge pairs that lie in one slot and belong to the same two identities."""
-    low, high = codes.min(axis=1), codes.max(axis=1)
-    people = int(codes.max(initial=0)) + 1
-    key = (slots * people + low) * people + high
-    distinct, copies = np.unique(key, return_counts=True)
-    slot = distinct // (people * people)
-    ends = np.searchsorted(slot, np.arange(last_slot + 1), side="right")
-    low, high = distinct // people % people, distinct % people
-    return _Merged(low, high, copies.astype(np.float64), np.append(0, ends))
-
-
-def _resampled_figures(
-    slots: NDArray[np.int64],
-    codes: NDArray[np.int64],
-    figures: Figures,
-    *,
-    resamples: int,
-    seed: int,
-) -> dict[str, dict[str, Any]]:
-    """Draw, weigh, accumulate and summarise."""
-    _check_resamples(resamples)
-    same = codes[:, 0] == codes[:, 1]
-    last_slot = int(slots.max())
-    genuine = _merge(slots[same], codes[same], last_slot)
-    impostors = _merge(slots[~same], codes[~same], last_slot)
-    people = int(codes.max()) + 1
-    once = np.ones((1, people))
-    names = list(figures(_accumulate(impostors, once, 2), _accumulate(genuine, once, 1)))
-    reason = _refusal(resamples, len(np.unique(genuine.first)), "genuine pairs")
-    if reason:
-        return _refused(names, reason)
-    rows = len(genuine.copies) + len(impostors.copies) + 2 * last_slot
-    drawn: dict[str, list[NDArray[np.float64]]] = {name: [] for name in names}
-    for times in _multiplicities(np.random.default_rng(seed), people, resamples, rows):
-        accepted = _accumulate(impostors, times, 2), _accumulate(genuine, times, 1)
-        undefined = (accepted[0][-1] == 0) | (accepted[1][-1] == 0)
-        with np.errstate(divide="ignore", invalid="ignore"):  # undefined resamples become NaN below
-            for name, value in figures(*accepted).items():
-                drawn[name].append(np.where(undefined, np.nan, value))
-    return _percentiles({name: np.concatenate(parts) for name, parts in drawn.items()})
-
-
-def _multiplicities(
-    rng: np.random.Generator, people: int, resamples: int, rows: int
-) -> Iterator[NDArray[np.float64]]:
-    """Yield blocks [b, people] of how often each identity was drawn; b * rows stays small."""
-    block = max(1, BLOCK_CELLS // max(1, rows))
-    for start in range(0, resamples, block):
-        size = min(block, resamples - start)
-        drawn = rng.integers(people, size=(size, people)) + people * np.arange(size)[:, None]
-        times = np.bincount(drawn.ravel(), minlength=size * people)
-        yield times.reshape(size, people).astype(np.float64)
-
-
-def _accumulate(pairs: _Merged, times: NDArray[np.float64], power: int) -> Counts:
-    """Weighted pairs accepted down to each slot, [slots + 1, b]: float64 sums of whole numbers."""
-    by_person = np.ascontiguousarray(times.T)  # rows are gathered whole
-    weights = by_person[pairs.first] * pairs.copies[:, None]
-    if power == 2:
-        weights *= by_person[pairs.second]
-    sums = np.zeros((len(weights) + 1, len(times)))
-    np.cumsum(weights, axis=0, out=sums[1:])
-    return sums[pairs.ends]
-
-
 def _percentiles(drawn: dict[str, NDArray[np.float64]]) -> dict[str, dict[str, Any]]:
     """Percentile intervals, or the reason why there is none."""
-    result: dict[str, dict[str, Any]] = {"intervals": {}, "notes": {}}
-    for name, values in drawn.items():
-        defined = values[~np.isnan(values)]
-        missing = len(values) - len(defined)
-        low = high = 0.0
-        if missing <= MOST_UNDEFINED * len(values):
-            low, high = np.quantile(defined, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]).tolist()
-        result["intervals"][name] = [low, high] if low < high else None
-        if low < high:
-            continue
-        result["notes"][name] = (
-            f"no interval: undefined in {missing} of {len(values)} resamples, too few identities"
-            if missing > MOST_UNDEFINED * len(values)
-            else "no interval: the same value in (nearly) every resample, so no variation was seen"
-        )
-    return result
+    found = {name: _percentile_interval(values) for name, values in drawn.items()}
+    return {
+        "intervals": {name: interval for name, (interval, _) in found.items()},
+        "notes": {name: reason for name, (_, reason) in found.items() if reason},
+    }
 
 
-def as_array(values: Array) -> NDArray[Any]:
-    """Anything array-like as NumPy; a tensor leaves graph and device (which synchronises)."""
-    if isinstance(values, torch.Tensor):
-        values = values.detach().cpu()
-        return (values.double() if values.is_floating_point() else values).numpy()
-    return np.asarray(values)
-
-
-def real_numbers(name: str, values: Array, dimensions: int) -> NDArray[np.float64]:
-    """A finite float64 copy of the given dimensions, or an error that names the first bad row."""
-    array = as_array(values)
-    if array.dtype.kind not in "fiu":
-        raise TypeError(
-            f"{name} must be real numbers; got dtype {array.dtype}; convert them to floats."
-        )
-    if array.ndim != dimensions:
-        shape = "[n, d]" if dimensions == 2 else "[p]"
-        raise ValueError(
-            f"{name} must be {shape}; got shape {array.shape}; reshape them to {shape}."
-        )
-    array = array.astype(np.float64) + 0.0  # -0.0 and 0.0 become one score
-    bad = ~np.isfinite(array)
-    if bad.any():
-        where = tuple(np.argwhere(bad)[0])
-        place = f"in row {where[0]}" if dimensions == 2 else f"at position {where[0]}"
-        raise ValueError(f"{name} must be finite; got {array[where]} {place}; repair or drop it.")
-    return array
-
-
-def identity_labels(name: str, labels: Array, count: int) -> NDArray[Any]:
-    """Labels as int64 or strings [count]; floats are refused, because they collide."""
-    array = as_array(labels)
-    if array.size == 0:
-        array = array.astype(np.int64)
-    if array.dtype == object and all(isinstance(label, str) for label in array.flat):
-        array = array.astype(str)
-    if array.dtype.kind not in "biuU":
-        raise TypeError(
-            f"{name} must be integers or strings; got dtype {array.dtype}; number the identities."
-        )
-    if array.shape != (count,):
-        raise ValueError(
-            f"{name} must be [n] with one label per row; got shape {array.shape} for {count} rows; "
-            "pass one label for each embedding."
-        )
-    if array.dtype.kind == "u" and array.max(initial=0) > np.iinfo(np.int64).max:
-        raise ValueError(f"{name} must fit int64; got {array.max()}; number the identities from 0.")
-    return array if array.dtype.kind == "U" else array.astype(np.int64)
+def _percentile_interval(values: NDArray[np.float64]) -> tuple[list[float] | None, str]:
+    defined = values[~np.isnan(values)]
+    missing = len(values) - len(defined)
+    if missing > MOST_UNDEFINED * len(values):
+        share = f"{missing} of {len(values)}"
+        return None, f"no interval: undefined in {share} resamples, too few identities"
+    low, high = np.quantile(defined, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]).tolist()
+    if low < high:
+        return [low, high], ""
+    return None, "no interval: the same value in (nearly) every resample, so no variation was seen"

@@ -1,164 +1,29 @@
-"""Thresholds: chosen on calibration data, applied to test data, kept in a file.
+"""Thresholds: chosen on calibration data, applied to test data.
 
 Decisions of this file:
 - Candidates are the distinct scores and "reject all" (one float above the highest score). The
   threshold stands on the lowest score it accepts, never between two scores; `next_score_below`
   tells how far it could sink without changing one decision on the calibration data.
 - Of several candidates that serve a rule equally well, the highest (strictest) wins.
-- A threshold travels as a file that says where it came from, never as a bare number.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 import platform
-from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime, timezone
-from importlib import metadata
-from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cospair.evaluation.intervals import Array, as_array, rate_intervals
-from cospair.evaluation.verification import checked_pairs, roc_counts, tar_at_far
+from cospair.evaluation.artefact import Rule, Threshold, check_rule
+from cospair.evaluation.curves import Curve, counted_curve, last_within, operating_point
+from cospair.evaluation.inputs import Array, as_array, checked_pairs
+from cospair.evaluation.intervals import rate_intervals
 
-Rule = Literal["accuracy", "balanced", "eer", "far"]
-FORMAT = "cospair threshold 1"
 RESAMPLES = 1000
-RATES = (
-    "genuine_pairs",
-    "impostor_pairs",
-    "false_rejects",
-    "false_accepts",
-    "far",
-    "frr",
-    "accuracy",
-    "balanced_accuracy",
-)
-
-
-@dataclass(frozen=True)
-class Threshold:
-    """A threshold with its provenance; accept when score >= threshold.
-
-    Attributes:
-        threshold: The number itself, finite.
-        rule: "accuracy", "balanced", "eer" or "far".
-        far_target: The FAR asked for under rule "far", else None.
-        genuine_pairs: Genuine calibration pairs.
-        impostor_pairs: Impostor calibration pairs.
-        false_rejects: Genuine calibration pairs below the threshold.
-        false_accepts: Impostor calibration pairs at or above it.
-        far: false_accepts / impostor_pairs.
-        frr: false_rejects / genuine_pairs.
-        accuracy: Share of right decisions over all calibration pairs.
-        balanced_accuracy: Mean of 1 - frr and 1 - far.
-        far_interval: 95 % identity bootstrap at this threshold, or None.
-        frr_interval: The same for frr.
-        interval_note: Why an interval is None, else "".
-        next_score_below: The next lower calibration score, or None if all are accepted; every
-            threshold above it, up to `threshold`, decides the calibration data alike.
-        chosen_on: What the calibration data were, in words.
-        calibration_sha256: Hash of the calibration scores (float64) and truth values.
-        model_sha256: Hash of the model whose scores these are, or "".
-        versions: Versions of cospair, torch, numpy and python.
-        created: ISO date and time, UTC.
-    """
-
-    threshold: float
-    rule: Rule
-    far_target: float | None
-    genuine_pairs: int
-    impostor_pairs: int
-    false_rejects: int
-    false_accepts: int
-    far: float
-    frr: float
-    accuracy: float
-    balanced_accuracy: float
-    far_interval: tuple[float, float] | None
-    frr_interval: tuple[float, float] | None
-    interval_note: str
-    next_score_below: float | None
-    chosen_on: str
-    calibration_sha256: str
-    model_sha256: str
-    versions: dict[str, str] = field(hash=False)
-    created: str
-
-    def __post_init__(self) -> None:
-        """Refuse what no calibration can give."""
-        if not isinstance(self.threshold, int | float) or not np.isfinite(self.threshold):
-            raise ValueError(
-                f"threshold must be a finite number; got {self.threshold!r}; calibrate again."
-            )
-        _check_rule(self.rule, self.far_target)
-
-    @property
-    def calibration(self) -> dict[str, Any]:
-        """Counts and rates on the calibration data, with the keys of `rates_at`."""
-        return {name: getattr(self, name) for name in RATES}
-
-    def to_json(self, path: str | os.PathLike[str]) -> None:
-        """Write the artefact; the file is whole or absent, also after a crash.
-
-        Args:
-            path: File to write; an older one is replaced in one step.
-
-        Raises:
-            OSError: If the folder is missing or cannot be written.
-        """
-        target = Path(path)
-        beside = target.with_name(f".{target.name}.{os.getpid()}.part")
-        try:
-            with beside.open("w", encoding="utf-8") as file:
-                json.dump({"format": FORMAT, **asdict(self)}, file, indent=2, allow_nan=False)
-                file.write("\n")
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(beside, target)
-        finally:
-            beside.unlink(missing_ok=True)
-
-    @classmethod
-    def from_json(cls, path: str | os.PathLike[str]) -> Threshold:
-        """Read an artefact written by `to_json`.
-
-        Args:
-            path: File to read.
-
-        Returns:
-            An equal `Threshold`.
-
-        Raises:
-            OSError: If the file cannot be read.
-            ValueError: If it is not such a file, or a field is missing, unknown or impossible.
-        """
-        try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ValueError(
-                f"path must be a threshold file; got {os.fspath(path)!r}; write it with to_json."
-            ) from error
-        names = {item.name for item in fields(cls)}
-        if (
-            not isinstance(content, dict)
-            or set(content) != {"format", *names}
-            or content["format"] != FORMAT
-        ):
-            raise ValueError(
-                f"path must be a file of format {FORMAT!r}; got other fields in "
-                f"{os.fspath(path)!r}; write it again with to_json."
-            )
-        del content["format"]
-        for name in ("far_interval", "frr_interval"):
-            content[name] = _as_interval(name, content[name])
-        return cls(**content)
 
 
 def choose_threshold(
@@ -207,21 +72,19 @@ def choose_threshold(
         >>> chosen.threshold, chosen.accuracy, chosen.next_score_below
         (0.7, 1.0, 0.6)
     """
-    _check_rule(rule, far_target)
+    check_rule(rule, far_target)
     values, flags = checked_pairs(scores, same)
-    thresholds, impostors, genuine = roc_counts(values, flags)
-    if far_target is not None:
-        at = _index_for_far(values, flags, thresholds, far_target)
-    else:
-        at = int(np.argmax(_merit(rule, impostors, genuine)))  # the first maximum is the strictest
-    threshold = float(thresholds[at])
+    curve = counted_curve(values, flags)
+    at = _chosen_point(curve, rule, far_target)
+    threshold = float(curve.thresholds[at])
+    below = curve.thresholds[at + 1 : at + 2].tolist()  # empty if all are accepted
     return Threshold(
         threshold=threshold,
         rule=rule,
         far_target=None if far_target is None else float(far_target),
-        **rates_at(values, flags, threshold),
+        **_rates(values, flags, threshold),
         **_intervals(values >= threshold, flags, identities),
-        next_score_below=float(thresholds[at + 1]) if at + 1 < len(thresholds) else None,
+        next_score_below=below[0] if below else None,
         chosen_on=chosen_on,
         calibration_sha256=hashlib.sha256(values.tobytes() + flags.tobytes()).hexdigest(),
         model_sha256=model_sha256,
@@ -254,7 +117,12 @@ def rates_at(scores: Array, same: Array, threshold: float) -> dict[str, Any]:
         raise ValueError(
             f"threshold must be finite; got {threshold!r}; pass a calibrated threshold."
         )
-    values, flags = checked_pairs(scores, same)
+    return _rates(*checked_pairs(scores, same), threshold)
+
+
+def _rates(
+    values: NDArray[np.float64], flags: NDArray[np.bool_], threshold: float
+) -> dict[str, Any]:
     genuine, accepted = int(flags.sum()), values >= threshold
     impostors = len(flags) - genuine
     rejects, accepts = int((flags & ~accepted).sum()), int((~flags & accepted).sum())
@@ -270,20 +138,16 @@ def rates_at(scores: Array, same: Array, threshold: float) -> dict[str, Any]:
     }
 
 
-def _check_rule(rule: str, far_target: float | None) -> None:
-    if rule not in get_args(Rule):
+def _chosen_point(curve: Curve, rule: Rule, far_target: float | None) -> int:
+    """Index of the point of the curve that serves the rule best, the strictest of equals."""
+    if far_target is None:
+        return int(np.argmax(_merit(rule, curve.impostors, curve.genuine)))  # the first maximum
+    if operating_point(curve, far_target)["tar"] is None:
         raise ValueError(
-            f"rule must be one of {', '.join(get_args(Rule))}; got {rule!r}; pass one of them."
+            f"far_target must allow at least one false accept; got {far_target!r} with "
+            f"{curve.impostors[-1]} impostor pairs; calibrate on more pictures or raise it."
         )
-    if (rule == "far") != (far_target is not None):
-        raise ValueError(
-            f"far_target must be given with rule 'far' and only then; got {far_target!r} with rule "
-            f"{rule!r}; pass both or neither."
-        )
-    if far_target is not None and not 0 < far_target <= 1:
-        raise ValueError(
-            f"far_target must lie in (0, 1]; got {far_target!r}; pass a share such as 0.01."
-        )
+    return int(last_within(curve.impostors, far_target))
 
 
 def _merit(
@@ -297,21 +161,6 @@ def _merit(
         return true_accepts - false_accepts  # TAR - FAR, times both totals
     false_rejects = impostors[-1] * genuine[-1] - true_accepts
     return -np.abs(false_accepts - false_rejects)
-
-
-def _index_for_far(
-    scores: NDArray[np.float64],
-    same: NDArray[np.bool_],
-    thresholds: NDArray[np.float64],
-    far_target: float,
-) -> int:
-    point = tar_at_far(scores, same, far_target)
-    if point["threshold"] is None:
-        raise ValueError(
-            f"far_target must allow at least one false accept; got {far_target!r} with "
-            f"{point['impostor_pairs']} impostor pairs; calibrate on more pictures or raise it."
-        )
-    return int(np.flatnonzero(thresholds == point["threshold"])[0])
 
 
 def _intervals(
@@ -336,22 +185,11 @@ def _intervals(
     return {**found, "interval_note": "; ".join(notes)}
 
 
-def _as_interval(name: str, value: Any) -> tuple[float, float] | None:
-    """An interval as JSON holds it."""
-    if value is None:
-        return None
-    if not isinstance(value, list) or [type(end) for end in value] != [float, float]:
-        raise ValueError(f"{name} must be null or two numbers; got {value!r}; calibrate again.")
-    return value[0], value[1]
-
-
 def _versions() -> dict[str, str]:
-    try:
-        own = metadata.version("cospair")
-    except metadata.PackageNotFoundError:  # run from a source tree that was never installed
-        own = "not installed"
+    from cospair import __version__  # the front door stands above this room: not at import
+
     return {
-        "cospair": own,
+        "cospair": __version__,
         "torch": torch.__version__,
         "numpy": np.__version__,
         "python": platform.python_version(),

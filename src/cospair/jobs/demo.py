@@ -12,17 +12,24 @@ from cospair.gallery import Gallery
 from cospair.jobs.evaluate import embed, evaluate, unseen_people
 from cospair.jobs.run_folder import RunFolder, write_json
 from cospair.jobs.train import train
+from cospair.training import Recipe
 
 _TEST_PEOPLE = 10
 
 
 def demo(
-    *, out: str | Path = "cospair-demo", seed: int = 0, command: str = "", progress: bool = False
+    *,
+    out: str | Path = "cospair-demo",
+    recipe: Recipe | None = None,
+    seed: int = 0,
+    command: str = "",
+    progress: bool = False,
 ) -> dict[str, Any]:
     """Train on 30 people's faces, test on 10 others, enrol those and ask who a picture shows.
 
     Args:
         out: Folder for everything the demo writes.
+        recipe: How to train; None: the default.
         seed: Of the split and the training.
         command: What the user typed, for the record.
         progress: Show bars on standard error.
@@ -32,7 +39,7 @@ def demo(
     """
     start = time.perf_counter()
     folder = RunFolder(Path(out))
-    train("faces", out=folder.path, test=_TEST_PEOPLE, seed=seed, progress=progress)
+    train("faces", out=folder.path, recipe=recipe, test=_TEST_PEOPLE, seed=seed, progress=progress)
     report = folder.path / "report.html"
     result = evaluate(folder.path, report=report, command=command)
     answer = _ask(folder, seed)

@@ -37,7 +37,7 @@ def match(
         gallery.enrol(names, embed(model, images))
     else:
         enrolled = model.prepare(data.read_picture(reference))
-        gallery.enrol([str(reference)], model.embed(enrolled.unsqueeze(0)))
+        gallery.enrol([reference.name], model.embed(enrolled.unsqueeze(0)))
     embedding = model.embed(model.prepare(data.read_picture(query)).unsqueeze(0))[0]
     return {
         "query": str(query),

@@ -46,7 +46,7 @@ def train(
     out: str | Path,
     recipe: Recipe | None = None,
     test: int | float = 0.25,
-    rule: evaluation.Rule = "balanced",
+    rule: evaluation.Rule = "far",
     seed: int = 0,
     progress: bool = False,
 ) -> dict[str, Any]:
@@ -57,7 +57,8 @@ def train(
         out: Folder for the model, its threshold, checkpoints and the record of the run.
         recipe: How to train; None: the default, over the pretrained trunk.
         test: Identities kept unseen for `evaluate`: a number, or a share.
-        rule: How the threshold is chosen on calibration people; see `choose_threshold`.
+        rule: How the threshold is chosen on calibration people; see `choose_threshold`. 'far' asks
+            for a FAR of at most 1 %.
         seed: Of the split, the batches and the views; the same seed gives the same figures.
         progress: Show bars on standard error.
 
@@ -70,6 +71,7 @@ def train(
     recipe = recipe or Recipe()
     images = data.load(dataset)
     train_rows, test_rows = data.split_identities(images.labels, test=test, seed=seed)
+    _check_enough(images, train_rows)
     folder = RunFolder(Path(out))
     folder.path.mkdir(parents=True, exist_ok=True)
     people, config = _prepare(images.subset(train_rows), recipe, progress=progress)
@@ -92,6 +94,17 @@ def train(
     }
     write_json(folder.record, record)
     return record
+
+
+def _check_enough(images: ImageSet, rows: np.ndarray) -> None:
+    """Two people to train on and two to calibrate on, each kind of pair among them."""
+    people = np.unique(images.labels[rows], return_counts=True)[1]
+    if len(people) < 2 * _FOLDS or (people > 1).sum() < _FOLDS:
+        raise ValueError(
+            f"training needs at least {2 * _FOLDS} identities, {_FOLDS} of them with two pictures "
+            f"or more, got {len(people)} identities, {(people > 1).sum()} with two pictures; add "
+            "pictures or keep fewer identities for the test"
+        )
 
 
 def _prepare(
@@ -118,7 +131,7 @@ def _fit_head(
     """A head over frozen features; every training person calibrates a head trained without them."""
     model = Embedder(config)
     views = _cached_views(model, people, recipe, folder, seed=seed, progress=progress)
-    features = training.test_features(views, recipe)
+    features = training.plain_features(views, recipe)
     scores, identities = [], []
     folds = data.identity_folds(people.labels.numpy(), _FOLDS, seed=seed)
     for rest, held in folds:
@@ -150,7 +163,8 @@ def _fit_from_scratch(
     progress: bool,
 ) -> _Trained:
     """An encoder from scratch; a fifth of the training people only calibrate."""
-    rest, held = data.split_identities(people.labels.numpy(), test=_HELD_SHARE, seed=seed)
+    held_people = max(2, round(_HELD_SHARE * (int(people.labels.max()) + 1)))
+    rest, held = data.split_identities(people.labels.numpy(), test=held_people, seed=seed)
     classes = torch.unique(people.labels[rest], return_inverse=True)[1]
     model = training.train_from_scratch(
         config,

@@ -41,7 +41,10 @@ def is_plain(*tensors: Tensor | None) -> bool:
         or torch._C._get_tracing_state() is not None
     ):
         return False
-    return all(x is None or (type(x) in _PLAIN and x.device.type != "meta" and torch._C._has_storage(x)) for x in tensors)
+    return all(
+        x is None or (type(x) in _PLAIN and x.device.type != "meta" and torch._C._has_storage(x))
+        for x in tensors
+    )
 
 
 def choose(x1: Tensor, x2: Tensor, target: Tensor, weight: Tensor | None) -> ModuleType:

@@ -1,0 +1,87 @@
+"""Mistakes at a threshold, the hardest first: the pairs a person should look at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cospair.evaluation.inputs import Array, as_array
+from cospair.evaluation.pairs import PairScores
+
+
+def hardest_mistakes(
+    pairs: PairScores,
+    labels: Array,
+    identities: Sequence[str],
+    threshold: float,
+    *,
+    most: int = 12,
+) -> dict[str, list[dict[str, Any]]]:
+    """The worst errors at a threshold: impostors accepted and genuine pairs rejected.
+
+    Args:
+        pairs: Pairs of the pictures, from `pair_scores`.
+        labels: Integer [n], index of each picture's identity in `identities`.
+        identities: Name of each label.
+        threshold: Accept when score >= threshold.
+        most: Length of each list at most.
+
+    Returns:
+        {"false_matches": highest score first, "false_non_matches": lowest first}; each entry holds
+        "first", "second" (rows of the pictures), "score", "first_identity" and "second_identity".
+        Ties keep the pairs' order.
+
+    Raises:
+        TypeError: If `labels` are not integers.
+        ValueError: If `threshold` is not finite, `most` is negative, or `labels` are not those of
+            the pairs.
+    """
+    if not np.isfinite(threshold) or most < 0:
+        raise ValueError(
+            f"threshold must be finite and most at least 0; got {threshold!r} and {most!r}; "
+            "pass a calibrated threshold and a list length."
+        )
+    index = as_array(labels)
+    _check_index(pairs, index, len(identities))
+    matches = np.flatnonzero(~pairs.same & (pairs.scores >= threshold))
+    misses = np.flatnonzero(pairs.same & (pairs.scores < threshold))
+    matches = matches[np.argsort(-pairs.scores[matches], kind="stable")][:most]
+    misses = misses[np.argsort(pairs.scores[misses], kind="stable")][:most]
+
+    def entry(p: int) -> dict[str, Any]:
+        i, j = int(pairs.first[p]), int(pairs.second[p])
+        return {
+            "first": i,
+            "second": j,
+            "score": float(pairs.scores[p]),
+            "first_identity": str(identities[index[i]]),
+            "second_identity": str(identities[index[j]]),
+        }
+
+    return {
+        "false_matches": [entry(p) for p in matches],
+        "false_non_matches": [entry(p) for p in misses],
+    }
+
+
+def _check_index(pairs: PairScores, index: NDArray[Any], identities: int) -> None:
+    """Refuse labels that are no indices of identities, or not those that the pairs were made of."""
+    if index.dtype.kind not in "iu":
+        raise TypeError(
+            f"labels must be integers; got dtype {index.dtype}; pass indices into identities."
+        )
+    pictures = int(pairs.second.max(initial=-1)) + 1
+    fits = index.ndim == 1 and len(index) >= pictures and index.size * identities > 0
+    if (
+        not fits
+        or index.min() < 0
+        or index.max() >= identities
+        or not np.array_equal(index[pairs.first] == index[pairs.second], pairs.same)
+    ):
+        raise ValueError(
+            f"labels must be the pairs' own labels and index {identities} identities; got shape "
+            f"{index.shape} for {pictures} pictures; pass the labels that pair_scores was given."
+        )

@@ -1,0 +1,76 @@
+import json
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from cospair import data
+from cospair.jobs import evaluate
+from cospair.jobs.evaluate import embed, unseen_people
+from cospair.jobs.run_folder import RunFolder
+
+
+def test_figures_are_those_of_the_embeddings(faces_run):
+    result = json.loads((faces_run / "figures.json").read_text())
+    model, threshold, record = RunFolder(faces_run).load()
+    images = unseen_people(record, None)
+    unit = embed(model, images).double().numpy()
+    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    first, second = np.triu_indices(len(unit), 1)
+    scores = (unit[first] * unit[second]).sum(1)
+    same = images.labels[first] == images.labels[second]
+    figures = result["verification"]
+    assert figures["auc"] == pytest.approx(roc_auc_score(same, scores), abs=1e-9)
+    assert (figures["genuine_pairs"], figures["impostor_pairs"]) == (450, 4500)
+    accepted = scores >= threshold.threshold
+    assert result["threshold"]["test"]["far"] == pytest.approx(accepted[~same].mean(), abs=1e-9)
+    assert result["threshold"]["test"]["frr"] == pytest.approx(1 - accepted[same].mean(), abs=1e-9)
+    points = {point["far"]: point for point in figures["tar_at_far"]}
+    assert points[1e-3]["impostor_pairs"] == 4500
+    assert figures["interval"]["method"] == "identity bootstrap"
+    assert result["retrieval"]["queries"] == 100
+
+
+def test_mistakes_are_mistakes(faces_run):
+    result = json.loads((faces_run / "figures.json").read_text())
+    line = result["threshold"]["threshold"]
+    assert all(pair["score"] >= line for pair in result["mistakes"]["false_matches"])
+    assert all(pair["score"] < line for pair in result["mistakes"]["false_non_matches"])
+
+
+def test_the_report_is_one_page(faces_run):
+    page = (faces_run / "report.html").read_text()
+    assert page.startswith("<!doctype html>")
+    assert "AT&amp;T Laboratories Cambridge" in page
+    assert len(page) < 6_000_000
+
+
+def test_other_data_is_evaluated_whole(faces_run):
+    result = evaluate(faces_run, "digits", resamples=0)
+    assert result["data"]["name"] == "digits"
+    assert result["data"]["test"] == {"identities": 10, "pictures": 1797}
+
+
+def test_data_that_has_changed_is_refused(faces_run):
+    record = json.loads((faces_run / "run.json").read_text())
+    record["data"]["test_identities"].append("s99")
+    with pytest.raises(
+        ValueError, match=r"must hold the 11 test people .* without s99; restore it"
+    ):
+        unseen_people(record, None)
+
+
+def test_a_folder_that_is_no_run(tmp_path):
+    with pytest.raises(
+        ValueError, match=r"without model.safetensors, threshold.json, run.json; train"
+    ):
+        evaluate(tmp_path)
+
+
+def test_unseen_people_are_only_those(faces_run):
+    record = json.loads((faces_run / "run.json").read_text())
+    images = unseen_people(record, None)
+    assert len(images) == 100
+    assert {data.faces().identities[i] for i in set(images.labels.tolist())} == set(
+        record["data"]["test_identities"]
+    )

@@ -89,8 +89,12 @@ def train(
         float, typer.Option(help="Identities kept unseen: a share below 1, or a number.")
     ] = 0.25,
     rule: Annotated[
-        RuleName, typer.Option(help="How the threshold is chosen ('far': FAR at most 1 %).")
-    ] = RuleName.far,
+        RuleName | None,
+        typer.Option(
+            help="How the threshold is chosen; 'far' keeps FAR to 1 %.",
+            show_default="far, or eer where too few pairs can carry 1 %",
+        ),
+    ] = None,
     steps: Annotated[
         int | None, typer.Option(min=1, help="Optimiser steps.", show_default="the recipe's")
     ] = None,
@@ -119,7 +123,7 @@ def train(
         out=out,
         recipe=recipe,
         test=int(test) if test >= 1 else test,
-        rule=rule.value,
+        rule=None if rule is None else rule.value,
         seed=seed,
         progress=not as_json,
     )

@@ -24,6 +24,7 @@ from cospair.training import Recipe
 
 _FOLDS = 3
 _HELD_SHARE = 0.2
+_FAR = 1e-2
 
 
 class _People(NamedTuple):
@@ -46,7 +47,7 @@ def train(
     out: str | Path,
     recipe: Recipe | None = None,
     test: int | float = 0.25,
-    rule: evaluation.Rule = "far",
+    rule: evaluation.Rule | None = None,
     seed: int = 0,
     progress: bool = False,
 ) -> dict[str, Any]:
@@ -58,7 +59,8 @@ def train(
         recipe: How to train; None: the default, over the pretrained trunk.
         test: Identities kept unseen for `evaluate`: a number, or a share.
         rule: How the threshold is chosen on calibration people; see `choose_threshold`. 'far' asks
-            for a FAR of at most 1 %.
+            for a FAR of at most 1 %. None: 'far', or 'eer' where there are fewer than 100
+            impostor pairs to calibrate on.
         seed: Of the split, the batches and the views; the same seed gives the same figures.
         progress: Show bars on standard error.
 
@@ -210,12 +212,15 @@ def _identities(pairs: PairScores, labels: Tensor) -> np.ndarray:
     return labels.numpy()[np.stack([pairs.first, pairs.second], axis=1)]
 
 
-def _choose(trained: _Trained, rule: evaluation.Rule, model_sha256: str) -> Threshold:
+def _choose(trained: _Trained, rule: evaluation.Rule | None, model_sha256: str) -> Threshold:
+    same = np.concatenate([pairs.same for pairs in trained.calibration])
+    if rule is None:
+        rule = "far" if (~same).sum() * _FAR >= 1 else "eer"
     return evaluation.choose_threshold(
         np.concatenate([pairs.scores for pairs in trained.calibration]),
-        np.concatenate([pairs.same for pairs in trained.calibration]),
+        same,
         rule=rule,
-        far_target=1e-2 if rule == "far" else None,
+        far_target=_FAR if rule == "far" else None,
         identities=np.concatenate(trained.identities),
         chosen_on=trained.chosen_on,
         model_sha256=model_sha256,

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from cospair import _checks
-from cospair.kernels import reference
+from cospair.kernels import buffers, reference
 
 try:
     from cospair.kernels import _pairs  # pyright: ignore[reportAttributeAccessIssue]
@@ -33,8 +33,8 @@ _ELEMENTS = {torch.float32: 0, torch.float64: 1, torch.float16: 2, torch.bfloat1
 _TARGETS = {torch.int64: 0, torch.int32: 1, torch.float32: 2, torch.float64: 3, torch.bool: 4}
 
 # Below this a second thread costs more than it brings; above the other, stores past the caches pay.
-_BYTES_A_THREAD = 1 << 18
-_BYTES_STREAMED = 24 << 20
+_BYTES_A_THREAD = 1 << 20
+_BYTES_STREAMED = 4 << 20
 
 
 class _Options(NamedTuple):
@@ -176,7 +176,7 @@ def _empty_gradients(
     x1: Tensor, x2: Tensor, n: int, wanted: tuple[bool, bool]
 ) -> list[Tensor | None]:
     return [
-        torch.empty(x.shape, dtype=torch.float64 if _shared(x, n) else x.dtype) if wish else None
+        buffers.empty(x.shape, torch.float64 if _shared(x, n) else x.dtype) if wish else None
         for x, wish in zip((x1, x2), wanted, strict=True)
     ]
 

@@ -71,6 +71,7 @@ def variants(compiled: bool) -> dict[str, Step]:
         "floor, fresh buffers": copies(fresh=True),
     }
     if compiled:
+        torch.compiler.reset()  # past its limit of recompilations it would fall back to eager
         rows["torch.compile"] = backward_of(torch.compile(F.cosine_embedding_loss, dynamic=False))
     return rows
 

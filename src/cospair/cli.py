@@ -241,11 +241,12 @@ def _threshold_rows(table: Table, threshold: dict[str, Any], kind: str) -> None:
 
 
 def _show_answer(answer: dict[str, Any]) -> None:
-    table = Table("who", "score", "accepted", title=f"query {answer['query']}", box=None)
+    table = Table("who", "score", "accepted", box=None, padding=(0, 2))
     for candidate in answer["candidates"]:
         verdict = "yes" if candidate["accepted"] else "no"
         table.add_row(candidate["name"], f"{candidate['score']:.4f}", verdict)
     console = Console()
+    console.print(f"query {answer['query']}", style="italic", highlight=False)
     console.print(table)
     best = answer["candidates"][0]
     words = f"it is {best['name']}" if best["accepted"] else "it is nobody enrolled"

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 import torch
-from torch.utils.dlpack import to_dlpack
+from torch.utils.dlpack import to_dlpack  # pyright: ignore[reportPrivateImportUsage]
 
 from cospair import cosine_embedding_loss
 from cospair.kernels import buffers

@@ -157,9 +157,9 @@ def result():
             "calibration": _at(threshold + 0.01, genuine, impostor),
             "test": _at(threshold, genuine, impostor),
         },
-        "mistakes": {
-            "false_matches": _pairs(people, first, second, scores, ~same, -1),
-            "false_non_matches": _pairs(people, first, second, scores, same, 1),
+        "hard_pairs": {
+            "impostor": _pairs(people, first, second, scores, ~same, -1),
+            "genuine": _pairs(people, first, second, scores, same, 1),
         },
     }
 

@@ -165,7 +165,7 @@ def test_without_charts_the_script_has_nothing_to_do(visit, result):
 
 def test_hostile_strings_stay_text(visit, result, hostile):
     result["title"] = hostile
-    result["mistakes"]["false_matches"][0]["first_identity"] = hostile
+    result["hard_pairs"]["impostor"][0]["first_identity"] = hostile
     page = visit(result)
     assert page.locator("h1").inner_text() == hostile
     assert _traces(page, "roc") == 5

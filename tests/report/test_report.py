@@ -160,9 +160,9 @@ def test_each_rule_is_explained(result, write, rule, words):
         ("threshold", None, "None: no threshold was chosen"),
         ("threshold.test", None, "None: the threshold was not tried on test identities."),
         ("retrieval", None, "None: retrieval was not measured."),
-        ("mistakes", None, "None: no mistakes were listed"),
-        ("mistakes.false_matches", [], "None: No false match was listed."),
-        ("mistakes.false_non_matches", [], "None: No false non-match was listed."),
+        ("hard_pairs", None, "None: no hard pairs were listed"),
+        ("hard_pairs.impostor", [], "None: No impostor pair was listed."),
+        ("hard_pairs.genuine", [], "None: No genuine pair was listed."),
         ("command", None, "None: no command was recorded."),
         ("model.recipe", {}, "None: no recipe was recorded."),
         ("data.skipped", [], "Files skipped none"),
@@ -266,7 +266,7 @@ def test_structure(result, write):
 
 
 def test_at_most_twelve_pairs_of_each_kind(result, write):
-    for pairs in result["mistakes"].values():
+    for pairs in result["hard_pairs"].values():
         pairs += pairs
     assert len(write(result).named("img")) == 2 * 2 * 12
 
@@ -283,10 +283,10 @@ def test_a_picture_is_asked_for_once(result, picture, tmp_path):
 
 
 def test_each_pair_says_what_the_threshold_makes_of_it(result, write):
-    result["threshold"]["threshold"] = result["mistakes"]["false_matches"][0]["score"]
-    result["mistakes"]["false_matches"] = result["mistakes"]["false_matches"][:2]
+    result["threshold"]["threshold"] = result["hard_pairs"]["impostor"][0]["score"]
+    result["hard_pairs"]["impostor"] = result["hard_pairs"]["impostor"][:2]
     words = write(result).text
-    first, second = result["mistakes"]["false_matches"]
+    first, second = result["hard_pairs"]["impostor"]
     assert f"{first['second_identity']} wrongly accepted" in words
     assert f"{second['second_identity']} rightly rejected" in words
 
@@ -294,7 +294,7 @@ def test_each_pair_says_what_the_threshold_makes_of_it(result, write):
 def test_size_stays_below_the_limit_with_the_worst_pictures(result, tmp_path):
     rng = np.random.default_rng(0)
     noise = Image.fromarray(rng.integers(0, 256, size=(400, 300, 3), dtype=np.uint8))
-    for pairs in result["mistakes"].values():
+    for pairs in result["hard_pairs"].values():
         for place, pair in enumerate(pairs):
             pair.update(first=2 * place, second=2 * place + 1)
     result["data"]["skipped"] = [f"{i}.png: not a picture" for i in range(5000)]

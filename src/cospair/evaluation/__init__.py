@@ -6,7 +6,7 @@ similarities; ties, empty input and intervals are defined where the figure is.
 
 from cospair.evaluation.artefact import Rule, Threshold
 from cospair.evaluation.intervals import identity_bootstrap
-from cospair.evaluation.mistakes import hardest_mistakes
+from cospair.evaluation.hard_pairs import hardest_pairs
 from cospair.evaluation.pairs import PairScores, pair_scores
 from cospair.evaluation.retrieval import retrieval_figures
 from cospair.evaluation.roc import auc, equal_error_rate, roc_curve, tar_at_far
@@ -20,7 +20,7 @@ __all__ = [
     "auc",
     "choose_threshold",
     "equal_error_rate",
-    "hardest_mistakes",
+    "hardest_pairs",
     "identity_bootstrap",
     "pair_scores",
     "rates_at",

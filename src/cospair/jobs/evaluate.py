@@ -63,9 +63,7 @@ def evaluate(
             **record["threshold"],
             "test": evaluation.rates_at(pairs.scores, pairs.same, threshold.threshold),
         },
-        "mistakes": evaluation.hardest_mistakes(
-            pairs, images.labels, images.identities, threshold.threshold
-        ),
+        "hard_pairs": evaluation.hardest_pairs(pairs, images.labels, images.identities),
     }
     write_json(folder.path / "figures.json", result)
     if report is not None:

@@ -18,7 +18,7 @@ from cospair.report.formats import moment
 from cospair.report.glossary import glossary
 from cospair.report.headline import basis, tiles, verdict
 from cospair.report.markup import text
-from cospair.report.mistakes import mistakes_section
+from cospair.report.hard_pairs import hard_pairs_section
 from cospair.report.retrieval import retrieval_section
 from cospair.report.threshold import threshold_section
 
@@ -36,10 +36,10 @@ def write_report(result: dict[str, Any], picture: Callable[[int], Image], path: 
 
     Args:
         result: plain dict with at least 'title', 'data', 'model' and 'verification'; 'threshold',
-            'retrieval', 'mistakes', 'command', 'created', 'versions' and 'seed' may be absent or
+            'retrieval', 'hard_pairs', 'command', 'created', 'versions' and 'seed' may be absent or
             None, which the page says in words. Rates are shares in 0..1.
         picture: gives test picture i as a `PIL.Image.Image`; asked only for pictures that
-            `result["mistakes"]` names.
+            `result["hard_pairs"]` names.
         path: where the page goes; missing folders are made, an existing file is replaced.
 
     Returns:
@@ -99,7 +99,7 @@ def _sections(result: dict[str, Any], picture: Callable[[int], Image]) -> dict[s
         "roc": roc_figure(result),
         "histogram": histogram_figure(result),
         "retrieval": retrieval_section(result.get("retrieval")),
-        "mistakes": mistakes_section(result, picture),
+        "hard_pairs": hard_pairs_section(result, picture),
         "card": data_card(result),
         "glossary": glossary(),
     }

@@ -1,4 +1,4 @@
-"""The hardest mistakes, as pairs of pictures: what no rate can show."""
+"""The hardest pairs, as pictures: what no rate can show."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ MOST_PAIRS = 12  # of each kind
 
 KINDS = (
     (
-        "false_matches",
-        "False matches",
-        "Different identities that score high, the highest first. Accepting one is a false accept.",
-        "No false match was listed.",
+        "impostor",
+        "Other identities that look alike",
+        "Impostor pairs that score high, the highest first. Accepting one is a false match.",
+        "No impostor pair was listed.",
     ),
     (
-        "false_non_matches",
-        "False non-matches",
-        "The same identity scoring low, the lowest first. Rejecting one is a false reject.",
-        "No false non-match was listed.",
+        "genuine",
+        "The same identity looking different",
+        "Genuine pairs that score low, the lowest first. Rejecting one is a false non-match.",
+        "No genuine pair was listed.",
     ),
 )
 
 
-def mistakes_section(result: dict[str, Any], picture: Callable[[int], Image]) -> str:
+def hard_pairs_section(result: dict[str, Any], picture: Callable[[int], Image]) -> str:
     """Write both galleries; `picture` is asked once for each picture that is shown."""
-    mistakes = result.get("mistakes")
-    if not mistakes:
-        return none_here("None: no mistakes were listed for this model.")
+    hardest = result.get("hard_pairs")
+    if not hardest:
+        return none_here("None: no hard pairs were listed for this model.")
 
     line_between = (result.get("threshold") or {}).get("threshold")
 
@@ -45,7 +45,7 @@ def mistakes_section(result: dict[str, Any], picture: Callable[[int], Image]) ->
 
     return "".join(
         f'<section class="gallery"><h3>{title}</h3><p class="lede">{line}</p>'
-        f"{_gallery(mistakes.get(key) or (), small, empty, line_between)}</section>"
+        f"{_gallery(hardest.get(key) or (), small, empty, line_between)}</section>"
         for key, title, line, empty in KINDS
     )
 

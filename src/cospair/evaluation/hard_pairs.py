@@ -1,4 +1,4 @@
-"""Mistakes at a threshold, the hardest first: the pairs a person should look at."""
+"""The hardest pairs of each kind: the ones a person should look at."""
 
 from __future__ import annotations
 
@@ -12,44 +12,37 @@ from cospair.evaluation.inputs import Array, as_array
 from cospair.evaluation.pairs import PairScores
 
 
-def hardest_mistakes(
+def hardest_pairs(
     pairs: PairScores,
     labels: Array,
     identities: Sequence[str],
-    threshold: float,
     *,
     most: int = 12,
 ) -> dict[str, list[dict[str, Any]]]:
-    """The worst errors at a threshold: impostors accepted and genuine pairs rejected.
+    """Impostor pairs that score highest and genuine pairs that score lowest.
 
     Args:
         pairs: Pairs of the pictures, from `pair_scores`.
         labels: Integer [n], index of each picture's identity in `identities`.
         identities: Name of each label.
-        threshold: Accept when score >= threshold.
         most: Length of each list at most.
 
     Returns:
-        {"false_matches": highest score first, "false_non_matches": lowest first}; each entry holds
-        "first", "second" (rows of the pictures), "score", "first_identity" and "second_identity".
-        Ties keep the pairs' order.
+        {"impostor": highest score first, "genuine": lowest first}; each entry holds "first",
+        "second" (rows of the pictures), "score", "first_identity" and "second_identity". Ties keep
+        the pairs' order.
 
     Raises:
         TypeError: If `labels` are not integers.
-        ValueError: If `threshold` is not finite, `most` is negative, or `labels` are not those of
-            the pairs.
+        ValueError: If `most` is negative, or `labels` are not those of the pairs.
     """
-    if not np.isfinite(threshold) or most < 0:
-        raise ValueError(
-            f"threshold must be finite and most at least 0; got {threshold!r} and {most!r}; "
-            "pass a calibrated threshold and a list length."
-        )
+    if most < 0:
+        raise ValueError(f"most must be at least 0; got {most!r}; pass a list's length.")
     index = as_array(labels)
     _check_index(pairs, index, len(identities))
-    matches = np.flatnonzero(~pairs.same & (pairs.scores >= threshold))
-    misses = np.flatnonzero(pairs.same & (pairs.scores < threshold))
-    matches = matches[np.argsort(-pairs.scores[matches], kind="stable")][:most]
-    misses = misses[np.argsort(pairs.scores[misses], kind="stable")][:most]
+    impostor, genuine = np.flatnonzero(~pairs.same), np.flatnonzero(pairs.same)
+    impostor = impostor[np.argsort(-pairs.scores[impostor], kind="stable")][:most]
+    genuine = genuine[np.argsort(pairs.scores[genuine], kind="stable")][:most]
 
     def entry(p: int) -> dict[str, Any]:
         i, j = int(pairs.first[p]), int(pairs.second[p])
@@ -62,8 +55,8 @@ def hardest_mistakes(
         }
 
     return {
-        "false_matches": [entry(p) for p in matches],
-        "false_non_matches": [entry(p) for p in misses],
+        "impostor": [entry(p) for p in impostor],
+        "genuine": [entry(p) for p in genuine],
     }
 
 

@@ -5,8 +5,8 @@ similarities; ties, empty input and intervals are defined where the figure is.
 """
 
 from cospair.evaluation.artefact import Rule, Threshold
-from cospair.evaluation.intervals import identity_bootstrap
 from cospair.evaluation.hard_pairs import hardest_pairs
+from cospair.evaluation.intervals import identity_bootstrap
 from cospair.evaluation.pairs import PairScores, pair_scores
 from cospair.evaluation.retrieval import retrieval_figures
 from cospair.evaluation.roc import auc, equal_error_rate, roc_curve, tar_at_far

@@ -16,9 +16,9 @@ from cospair.report.charts import chart_numbers, histogram_figure, roc_figure
 from cospair.report.data_card import data_card
 from cospair.report.formats import moment
 from cospair.report.glossary import glossary
+from cospair.report.hard_pairs import hard_pairs_section
 from cospair.report.headline import basis, tiles, verdict
 from cospair.report.markup import text
-from cospair.report.hard_pairs import hard_pairs_section
 from cospair.report.retrieval import retrieval_section
 from cospair.report.threshold import threshold_section
 

@@ -21,9 +21,9 @@ import numpy as np
 import torch
 from provenance import save
 
-from cospair import cosine_embedding_loss, data, evaluation, models, training
+from cospair import cosine_embedding_loss, data, evaluation, models, recipes, training
 from cospair.models import Embedder
-from cospair.training import FROM_SCRATCH, Recipe
+from cospair.recipes import FROM_SCRATCH, Recipe
 
 T_95 = 2.776  # Student's t, 4 degrees of freedom
 TEST_PEOPLE = 10
@@ -36,7 +36,7 @@ def split_of(seed: int, recipe: Recipe) -> Split:
     """Prepared training pictures and classes, test pictures and labels."""
     faces = data.faces()
     train, test = data.split_identities(faces.labels, test=TEST_PEOPLE, seed=seed)
-    config = training.config_for(recipe, [faces.picture(0).size], channels=1)
+    config = recipes.config_for(recipe, [faces.picture(0).size], channels=1)
     pictures = models.prepared_all((faces.picture(i) for i in range(len(faces))), config)
     labels = torch.from_numpy(faces.labels)
     classes = torch.unique(labels[train], return_inverse=True)[1]
@@ -54,7 +54,7 @@ def frozen_features(centred: bool) -> Represent:
 
     def represent(split: Split, seed: int) -> torch.Tensor:
         train, _, test, _ = split
-        model = Embedder(training.config_for(Recipe(), [(104, 128)], channels=1)).eval()
+        model = Embedder(recipes.config_for(Recipe(), [(104, 128)], channels=1)).eval()
         with torch.no_grad():
             features = torch.cat([model.features(chunk) for chunk in test.split(32)])
             if not centred:
@@ -69,7 +69,7 @@ def head(recipe: Recipe) -> Represent:
 
     def represent(split: Split, seed: int) -> torch.Tensor:
         train, classes, test, _ = split
-        model = Embedder(training.config_for(recipe, [(104, 128)], channels=1)).eval()
+        model = Embedder(recipes.config_for(recipe, [(104, 128)], channels=1)).eval()
         views = training.feature_views(model, train, recipe, seed=seed)
         trained = training.train_head(views, classes, recipe, seed=seed)
         with torch.no_grad():
@@ -82,7 +82,7 @@ def whitening(split: Split, seed: int) -> torch.Tensor:
     """The head's starting point: within-class whitening, untrained."""
     train, classes, test, _ = split
     recipe = Recipe()
-    model = Embedder(training.config_for(recipe, [(104, 128)], channels=1)).eval()
+    model = Embedder(recipes.config_for(recipe, [(104, 128)], channels=1)).eval()
     views = training.feature_views(model, train, recipe, seed=seed)
     start = models.whitened_projection(
         views.flatten(0, 1), classes.repeat(len(views)), shrink=recipe.shrink
@@ -94,14 +94,14 @@ def whitening(split: Split, seed: int) -> torch.Tensor:
 def scratch_all_pairs(split: Split, seed: int) -> torch.Tensor:
     """The small convolutional encoder, every pair of P x K batches."""
     train, classes, test, _ = split
-    config = training.config_for(FROM_SCRATCH, [(56, 64)], channels=1)
+    config = recipes.config_for(FROM_SCRATCH, [(56, 64)], channels=1)
     return training.train_from_scratch(config, train, classes, FROM_SCRATCH, seed=seed).embed(test)
 
 
 def scratch_random_pairs(split: Split, seed: int) -> torch.Tensor:
     """The same encoder, steps and pictures a step, half genuine and half impostor random pairs."""
     train, classes, test, _ = split
-    config = training.config_for(FROM_SCRATCH, [(56, 64)], channels=1)
+    config = recipes.config_for(FROM_SCRATCH, [(56, 64)], channels=1)
     torch.manual_seed(seed)
     model = Embedder(config)
     pairs = FROM_SCRATCH.people * FROM_SCRATCH.each // 4
@@ -111,9 +111,7 @@ def scratch_random_pairs(split: Split, seed: int) -> torch.Tensor:
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=FROM_SCRATCH.learning_rate, weight_decay=FROM_SCRATCH.weight_decay
     )
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: training.pace(FROM_SCRATCH, step)
-    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: FROM_SCRATCH.pace(step))
     generator = torch.Generator().manual_seed(seed)
     for first, second, target in batches.batches_of(0):
         rows = torch.from_numpy(np.concatenate([first, second]))

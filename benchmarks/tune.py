@@ -15,9 +15,9 @@ from dataclasses import replace
 import torch
 from faces import head, split_of
 
-from cospair import data, evaluation, models, training
+from cospair import data, evaluation, models, recipes, training
 from cospair.models import Embedder
-from cospair.training import Recipe
+from cospair.recipes import Recipe
 
 FOLDS = 5
 CANDIDATES = {
@@ -61,7 +61,7 @@ def main() -> None:
     table: dict[str, list[float]] = {name: [] for name in (WHITENING, *CANDIDATES)}
     for seed in range(5):
         split = split_of(seed, Recipe())
-        model = Embedder(training.config_for(Recipe(), [(104, 128)], channels=1)).eval()
+        model = Embedder(recipes.config_for(Recipe(), [(104, 128)], channels=1)).eval()
         views = training.feature_views(model, split[0], Recipe(), seed=seed)
         table[WHITENING].append(fold_eer(views, split[1], None, seed))
         for name, recipe in CANDIDATES.items():

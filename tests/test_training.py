@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from cospair import training
-from cospair.training import FROM_SCRATCH, RECIPES, Recipe, config_for, run, train_head
+from cospair.recipes import FROM_SCRATCH, RECIPES, config_for
+from cospair.training import run, train_head
 
 QUICK = replace(FROM_SCRATCH, steps=12, people=3, each=2, learning_rate=1e-2)
 
@@ -123,19 +124,3 @@ def test_random_views_are_the_pictures_shape_and_the_seeds():
     assert torch.equal(a, b)
     assert torch.equal(a[:2], c[:2]), "the picture and its mirror image do not depend on the seed"
     assert not torch.equal(a[2:], c[2:])
-
-
-@pytest.mark.parametrize(
-    ("size", "expected"), [((92, 112), (128, 104)), ((64, 64), (112, 112)), ((300, 100), (64, 200))]
-)
-def test_prepared_pictures_keep_their_shape(size, expected):
-    config = config_for(Recipe(), [size], channels=3)
-    assert (config.height, config.width) == pytest.approx(expected, abs=8)
-    assert config.height % 8 == config.width % 8 == 0
-
-
-def test_recipes_check_themselves():
-    with pytest.raises(ValueError, match=r"people must be at least 2, got 1; a batch needs pairs"):
-        Recipe(people=1)
-    with pytest.raises(ValueError, match=r"steps, learning_rate and shrink must be above 0, got 0"):
-        Recipe(steps=0)

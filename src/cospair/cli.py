@@ -111,11 +111,11 @@ def train(
     """Train an encoder on labelled pictures and choose its threshold."""
     from dataclasses import replace
 
-    from cospair import jobs, training
+    from cospair import jobs, recipes
 
     given = {"steps": steps, "margin": margin, "mirror": mirror}
     recipe = replace(
-        training.RECIPES[encoder.value],
+        recipes.RECIPES[encoder.value],
         **{name: value for name, value in given.items() if value is not None},
     )
     record = jobs.train(

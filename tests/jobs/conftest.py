@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from cospair.jobs import evaluate, train
-from cospair.training import RECIPES
+from cospair.recipes import RECIPES
 
 QUICK = replace(RECIPES["efficientnet-lite0"], steps=5, views=1, area=64 * 52)
 

@@ -10,7 +10,7 @@ from cospair import data
 from cospair.evaluation import Threshold
 from cospair.jobs import evaluate, train
 from cospair.models import file_sha256
-from cospair.training import FROM_SCRATCH
+from cospair.recipes import FROM_SCRATCH
 
 
 def test_a_run_leaves_a_model_a_threshold_and_a_record(faces_run):

@@ -12,7 +12,7 @@ from cospair.gallery import Gallery
 from cospair.jobs.evaluate import embed, evaluate, unseen_people
 from cospair.jobs.run_folder import RunFolder, write_json
 from cospair.jobs.train import train
-from cospair.training import Recipe
+from cospair.recipes import Recipe
 
 _TEST_PEOPLE = 10
 

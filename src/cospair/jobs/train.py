@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 
 import cospair
-from cospair import data, evaluation, models, training
+from cospair import data, evaluation, models, recipes, training
 from cospair.data import ImageSet
 from cospair.evaluation import PairScores, Threshold
 from cospair.jobs.run_folder import RunFolder, write_json
 from cospair.models import Embedder
-from cospair.training import Recipe
+from cospair.recipes import Recipe
 
 _FOLDS = 3
 _HELD_SHARE = 0.2
@@ -115,7 +115,7 @@ def _prepare(
     sample = [images.picture(i) for i in range(0, len(images), max(1, len(images) // 50))]
     grey = all(picture.mode == "L" for picture in sample)
     sizes = [picture.size for picture in sample]
-    config = training.config_for(recipe, sizes, channels=1 if grey else 3)
+    config = recipes.config_for(recipe, sizes, channels=1 if grey else 3)
     pictures = models.prepared_all((images.picture(i) for i in range(len(images))), config)
     classes = np.unique(images.labels, return_inverse=True)[1]
     return _People(pictures, torch.from_numpy(classes.astype(np.int64))), config
@@ -262,5 +262,5 @@ def _model_card(model: Embedder, recipe: Recipe, model_sha256: str) -> dict[str,
         "name": model.config.encoder,
         "dimensions": model.config.dimensions,
         "sha256": model_sha256,
-        "recipe": training.settings(recipe),
+        "recipe": recipe.settings(),
     }

@@ -68,6 +68,11 @@ def test_embeddings_of_other_types(dtype):
         all_pairs_cosine_embedding_loss(wrong, torch.zeros(4, dtype=torch.long))
 
 
+def test_sparse_embeddings():
+    with pytest.raises(TypeError, match=r"^x2 must be dense, got torch.sparse_coo; convert it with"):
+        cosine_embedding_loss(X, X.to_sparse(), Y)
+
+
 def test_embeddings_that_are_no_tensors():
     with pytest.raises(TypeError, match=r"^x1 must be a torch.Tensor, got ndarray; convert"):
         cosine_embedding_loss(np.ones((4, 8)), X, Y)  # type: ignore[arg-type]

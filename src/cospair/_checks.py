@@ -58,6 +58,8 @@ def check_embeddings(name: str, x: Tensor) -> None:
             f"{name} must be float16, bfloat16, float32 or float64, got {x.dtype}; convert it with "
             f"{name}.float()"
         )
+    if x.layout is not torch.strided:
+        raise TypeError(f"{name} must be dense, got {x.layout}; convert it with {name}.to_dense()")
     if x.ndim and x.shape[-1] == 0:
         raise ValueError(
             f"{name} must have at least one feature, got shape {tuple(x.shape)}; check what the "
@@ -157,9 +159,9 @@ def check_weight(weight: Tensor, target: Tensor, *, values: bool) -> None:
 
 def check_devices(**tensors: Tensor | None) -> None:
     """Refuse tensors that live on different devices."""
-    devices = {name: x.device for name, x in tensors.items() if x is not None}
-    if len(set(devices.values())) > 1:
-        found = ", ".join(f"{name} on {device}" for name, device in devices.items())
+    devices = [x.device for x in tensors.values() if x is not None]
+    if any(device != devices[0] for device in devices):
+        found = ", ".join(f"{n} on {x.device}" for n, x in tensors.items() if x is not None)
         raise ValueError(
             f"all tensors must be on one device, got {found}; move them with .to(device)"
         )

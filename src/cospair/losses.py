@@ -217,6 +217,8 @@ def _same_dtype(x1: Tensor, x2: Tensor) -> tuple[torch.dtype, Tensor, Tensor]:
     device = x1.device.type
     if device != "meta" and torch.is_autocast_enabled(device) and dtype != torch.float64:
         dtype = torch.float32
+    if x1.dtype == dtype and x2.dtype == dtype:
+        return dtype, x1, x2
     return dtype, x1.to(dtype), x2.to(dtype)
 
 
@@ -240,12 +242,7 @@ def _as_rows(x: Tensor) -> Tensor:
     """
     if x.ndim == 1:
         return x.unsqueeze(0)
-    if (
-        x.shape[0] < 2
-        or torch.compiler.is_compiling()
-        or not kernels.is_plain(x)
-        or x.stride(0) != 0
-    ):
+    if x.stride(0) != 0 or x.shape[0] < 2 or not kernels.is_plain(x):
         return x
     if not x.requires_grad:
         return x[:1]

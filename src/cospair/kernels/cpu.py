@@ -50,11 +50,10 @@ def unavailable() -> str:
 
 
 def serves(x: Tensor) -> bool:
-    """Whether the compiled kernels take this tensor's device, dtype and layout."""
+    """Whether the compiled kernels take this tensor."""
     return (
         _pairs is not None
         and x.device.type == "cpu"
-        and x.layout is torch.strided
         and not x.is_neg()
         and (x.dtype is not torch.float16 or _pairs.has_half)
     )

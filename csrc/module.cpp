@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstring>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -39,12 +40,17 @@ InstructionSet choose_instruction_set() {
 const InstructionSet kInstructionSet = choose_instruction_set();
 
 // Chunks depend on the number of rows alone, and their sums are added in order: the number of threads changes nothing.
+// A shared input keeps a partial gradient a chunk, so long rows have fewer.
 constexpr std::int64_t kChunks = 64;
+constexpr std::int64_t kPartialElements = std::int64_t{1} << 23;
 
 struct Chunks {
   std::int64_t rows_each, count;
-  explicit Chunks(std::int64_t n)
-      : rows_each(std::max<std::int64_t>(1, (n + kChunks - 1) / kChunks)), count((n + rows_each - 1) / rows_each) {}
+  Chunks(std::int64_t n, std::int64_t d) {
+    const std::int64_t wanted = std::clamp<std::int64_t>(kPartialElements / d, 1, kChunks);
+    rows_each = std::max<std::int64_t>(1, (n + wanted - 1) / wanted);
+    count = (n + rows_each - 1) / rows_each;
+  }
 };
 
 template <class T>
@@ -67,23 +73,30 @@ struct SharedGradient {
 };
 
 PairSum run_pairs(const PairTask& task, int threads) {
-  const Chunks chunks(task.n);
+  const Chunks chunks(task.n, task.d);
   SharedGradient shared1(task.gradient1, task.shared1, chunks.count, task.d);
   SharedGradient shared2(task.gradient2, task.shared2, chunks.count, task.d);
   std::vector<PairSum> sums(static_cast<std::size_t>(chunks.count));
+  const int workers = static_cast<int>(std::min<std::int64_t>(threads, chunks.count));
+  const std::size_t scratch_each = task.element == Element::f64 ? static_cast<std::size_t>(4 * task.d) : 0;
+  std::vector<double> scratch(scratch_each * static_cast<std::size_t>(workers));
   std::atomic<std::int64_t> next{0};
-  auto work = [&] {
-    std::vector<double> scratch(task.element == Element::f64 ? static_cast<std::size_t>(2 * task.d) : 0);
+  auto work = [&](int worker) {  // allocates nothing: an exception could not leave its thread
+    double* own = scratch.data() + scratch_each * static_cast<std::size_t>(worker);
     for (std::int64_t c; (c = next.fetch_add(1)) < chunks.count;) {
       const std::int64_t begin = c * chunks.rows_each, end = std::min(task.n, begin + chunks.rows_each);
-      kInstructionSet.pair_rows(task, begin, end, scratch.data(), shared1.chunk(c, task.d), shared2.chunk(c, task.d),
+      kInstructionSet.pair_rows(task, begin, end, own, shared1.chunk(c, task.d), shared2.chunk(c, task.d),
                                 sums[static_cast<std::size_t>(c)]);
     }
   };
   std::vector<std::thread> helpers;
-  const int helpers_wanted = static_cast<int>(std::min<std::int64_t>(threads, chunks.count)) - 1;
-  for (int i = 0; i < helpers_wanted; ++i) helpers.emplace_back(work);
-  work();
+  helpers.reserve(static_cast<std::size_t>(workers));
+  try {
+    for (int i = 1; i < workers; ++i) helpers.emplace_back(work, i);
+  } catch (const std::system_error&) {
+    // the system has no thread to give: those that started, and this one, do the rest
+  }
+  work(0);
   for (auto& helper : helpers) helper.join();
   if (shared1.out) sum_chunks(shared1.partial, chunks.count, task.d, shared1.out);
   if (shared2.out) sum_chunks(shared2.partial, chunks.count, task.d, shared2.out);

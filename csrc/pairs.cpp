@@ -84,17 +84,9 @@ inline void near_gradients(const T* p, const T* q, double factor, Step step_p, S
   }
 }
 
-// k * 2^-exponent, kept finite: an infinite step would turn a zero element into NaN.
-inline double step(double k, int exponent) {
-  const double limit = 1.7976931348623157e308;
-  const double value = exponent == 0 ? k : __builtin_ldexp(k, -exponent);
-  return value > limit ? limit : value < -limit ? -limit : value;
-}
-
-// Both gradients of k * s, for rows that were multiplied by 2^-exponent before.
+// Both gradients of k * s.
 template <class T, class Out1, class Out2>
-inline void gradients(const Cosine& c, const T* a, const T* b, double k, int exponent1, int exponent2, Out1 out1,
-                      Out2 out2, std::int64_t d) {
+inline void gradients(const Cosine& c, const T* a, const T* b, double k, Out1 out1, Out2 out2, std::int64_t d) {
   if (c.broken) {
     fill(out1, __builtin_nan(""), d);
     fill(out2, __builtin_nan(""), d);
@@ -107,19 +99,16 @@ inline void gradients(const Cosine& c, const T* a, const T* b, double k, int exp
   }
   if (!c.near) {
     const double s = c.cosine();
-    away_gradients(a, b, Step{step(k / c.lengths, exponent1), step(-k * s / c.norm1, exponent1)},
-                   Step{step(k / c.lengths, exponent2), step(-k * s / c.norm2, exponent2)}, out1, out2, d);
+    away_gradients(a, b, Step{k / c.lengths, -k * s / c.norm1}, Step{k / c.lengths, -k * s / c.norm2}, out1, out2, d);
     return;
   }
   const double toward = k * c.anchor;
   if (c.norm1 >= c.norm2) {
-    near_gradients(
-        a, b, c.factor, Step{step(k / c.lengths, exponent1), step(toward * (c.gap + c.delta) / c.norm1, exponent1)},
-        Step{step(-toward / c.norm2, exponent2), step(toward * (c.gap - c.delta) / c.norm2, exponent2)}, out1, out2, d);
+    near_gradients(a, b, c.factor, Step{k / c.lengths, toward * (c.gap + c.delta) / c.norm1},
+                   Step{-toward / c.norm2, toward * (c.gap - c.delta) / c.norm2}, out1, out2, d);
   } else {
-    near_gradients(
-        b, a, c.factor, Step{step(k / c.lengths, exponent2), step(toward * (c.gap + c.delta) / c.norm2, exponent2)},
-        Step{step(-toward / c.norm1, exponent1), step(toward * (c.gap - c.delta) / c.norm1, exponent1)}, out2, out1, d);
+    near_gradients(b, a, c.factor, Step{k / c.lengths, toward * (c.gap + c.delta) / c.norm2},
+                   Step{-toward / c.norm1, toward * (c.gap - c.delta) / c.norm1}, out2, out1, d);
   }
 }
 
@@ -136,7 +125,20 @@ inline int rescue(const double* row, double* copy, std::int64_t d) {
   return exponent;
 }
 
-inline bool in_range(double norm) { return norm > 0x1p-800 && norm < 0x1p800; }
+// The product of two squared lengths must stay in double's range too, where long double is no wider.
+inline bool in_range(double norm) { return norm > 0x1p-500 && norm < 0x1p500; }
+
+// Gradients of rescued rows: in the copies' scale first, back to the rows' own as they are stored.
+template <class Out1, class Out2>
+void rescued_gradients(const Cosine& c, double* scratch, const int (&exponents)[2], double k, Out1 out1, Out2 out2,
+                       std::int64_t d) {
+  double *g1 = scratch + 2 * d, *g2 = scratch + 3 * d;
+  gradients(c, scratch, scratch + d, k, ToMemory<double>{g1}, ToMemory<double>{g2}, d);
+  for (std::int64_t j = 0; j < d; ++j) {
+    out1.put_one(j, __builtin_ldexp(g1[j], -exponents[0]));
+    out2.put_one(j, __builtin_ldexp(g2[j], -exponents[1]));
+  }
+}
 
 inline double target_at(const PairTask& t, std::int64_t i) {
   const std::int64_t at = i * t.target_stride;
@@ -173,15 +175,15 @@ void run(const PairTask& t, std::int64_t begin, std::int64_t end, double* scratc
   for (std::int64_t i = begin; i < end; ++i) {
     const T* a = x1 + i * t.stride1;
     const T* b = x2 + i * t.stride2;
-    int exponent1 = 0, exponent2 = 0;
+    int exponents[2] = {};
+    bool rescued = false;
     Cosine c = cosine(a, b, t.d);
     if constexpr (sizeof(T) == sizeof(double)) {
       if (!in_range(c.norm1) || !in_range(c.norm2)) {
-        exponent1 = rescue(a, scratch, t.d);
-        exponent2 = rescue(b, scratch + t.d, t.d);
-        a = scratch;
-        b = scratch + t.d;
-        c = cosine(a, b, t.d);
+        rescued = true;
+        exponents[0] = rescue(a, scratch, t.d);
+        exponents[1] = rescue(b, scratch + t.d, t.d);
+        c = cosine(scratch, scratch + t.d, t.d);
       }
     }
     const double y = target_at(t, i);
@@ -197,7 +199,10 @@ void run(const PairTask& t, std::int64_t begin, std::int64_t end, double* scratc
     add(sum, loss);
     if (losses) put(losses + i, loss);
     const double k = active ? (genuine ? -weight : weight) * t.scale : 0.0;
-    gradients(c, a, b, k, exponent1, exponent2, make1(i), make2(i), t.d);
+    if (rescued)
+      rescued_gradients(c, scratch, exponents, k, make1(i), make2(i), t.d);
+    else
+      gradients(c, a, b, k, make1(i), make2(i), t.d);
   }
 }
 

@@ -33,7 +33,7 @@ struct PairSum {
   std::int64_t invalid = -1;  // first row whose target is neither +1 nor -1
 };
 
-// Rows [begin, end) of a task. scratch holds 2 * d doubles; sum1 and sum2 [d] collect the gradient of a shared
+// Rows [begin, end) of a task. scratch holds 4 * d doubles for f64; sum1 and sum2 [d] collect the gradient of a shared
 // input.
 using PairRows = void (*)(const PairTask&, std::int64_t begin, std::int64_t end, double* scratch, double* sum1,
                           double* sum2, PairSum& sum);

@@ -69,7 +69,9 @@ def test_embeddings_of_other_types(dtype):
 
 
 def test_sparse_embeddings():
-    with pytest.raises(TypeError, match=r"^x2 must be dense, got torch.sparse_coo; convert it with"):
+    with pytest.raises(
+        TypeError, match=r"^x2 must be dense, got torch.sparse_coo; convert it with"
+    ):
         cosine_embedding_loss(X, X.to_sparse(), Y)
 
 

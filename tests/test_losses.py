@@ -116,51 +116,66 @@ def reidentification():
 
 def test_use_reidentification_forms_agree():
     query, gallery, target = reidentification()
-    wanted = []
+    found = []
     for form in (lambda q: q, lambda q: q.unsqueeze(0), lambda q: q.unsqueeze(0).expand(1000, 256)):
         q, g = query.clone().requires_grad_(), gallery.clone().requires_grad_()
         loss = cosine_embedding_loss(form(q), g, target, margin=0.1)
         loss.backward()
-        wanted.append((loss.detach(), q.grad, g.grad))
-    for loss, q_grad, g_grad in wanted[1:]:
-        assert torch.equal(loss, wanted[0][0])
-        assert torch.equal(q_grad, wanted[0][1])
-        assert torch.equal(g_grad, wanted[0][2])
+        found.append((loss.detach(), q.grad, g.grad))
     q, g = query.double().requires_grad_(), gallery.double().requires_grad_()
     F.cosine_embedding_loss(q.unsqueeze(0).expand(1000, 256), g, target, margin=0.1).backward()
-    torch.testing.assert_close(wanted[0][1].double(), q.grad, rtol=1e-6, atol=1e-11)
-    torch.testing.assert_close(wanted[0][2].double(), g.grad, rtol=1e-6, atol=1e-11)
+    for loss, q_grad, g_grad in found:
+        assert torch.equal(loss, found[0][0])
+        assert torch.equal(g_grad, found[0][2])
+        # of an expand autograd itself sums 1,000 float32 rows; else the kernel does, in float64
+        torch.testing.assert_close(q_grad.double(), q.grad, rtol=1e-6, atol=2e-9)
+        torch.testing.assert_close(g_grad.double(), g.grad, rtol=1e-6, atol=1e-11)
+    torch.testing.assert_close(found[0][1].double(), q.grad, rtol=1e-6, atol=1e-11)
+    assert torch.equal(found[0][1], found[1][1])
 
 
-def test_use_reidentification_does_not_copy_the_query():
-    """Neither the query nor its gradient ever takes the gallery's size."""
+@pytest.mark.parametrize("expanded", [False, True])
+def test_use_reidentification_does_not_copy_the_query(expanded):
+    """What is kept for backward shares the query's own storage."""
     query, gallery, target = reidentification()
     query.requires_grad_()
-    expanded = query.unsqueeze(0).expand(1000, 256)
+    x1 = query.unsqueeze(0).expand(1000, 256) if expanded else query
     saved: list[torch.Tensor] = []
     with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t) or t, lambda t: t):
-        loss = cosine_embedding_loss(expanded, gallery, target, margin=0.1)
-    assert loss.grad_fn is not None
-    edges = [edge[0] for edge in loss.grad_fn.next_functions if edge[0] is not None]
-    assert "Expand" not in " ".join(edge.name() for edge in edges)
-    storages = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in saved}
-    assert sum(storages.values()) <= sum(t.numel() * 4 for t in (query, gallery, target))
-    loss.backward()
-    assert query.grad is not None
-    assert query.grad.shape == (256,)
+        cosine_embedding_loss(x1, gallery, target, margin=0.1)
+    addresses = {t.untyped_storage().data_ptr() for t in saved}
+    assert addresses == {t.untyped_storage().data_ptr() for t in (query, gallery, target)}
 
 
-def test_an_expanded_query_that_somebody_watches_keeps_its_own_gradient():
+class Reversed(torch.autograd.Function):
+    """A view whose gradient is turned round, as in domain-adversarial training."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx, upstream):  # type: ignore[override]
+        return -upstream
+
+
+def test_what_stands_between_a_query_and_its_expand_is_walked():
     query, gallery, target = reidentification()
-    expanded = query.requires_grad_().unsqueeze(0).expand(1000, 256)
+    q = query.clone().requires_grad_()
+    cosine_embedding_loss(q, gallery, target).backward()
+    assert q.grad is not None
+    r = query.clone().requires_grad_()
+    middle = Reversed.apply(r).unsqueeze(0)
+    middle.retain_grad()
+    expanded = middle.expand(1000, 256)
+    loss = cosine_embedding_loss(expanded, gallery, target)
+    (own,) = torch.autograd.grad(loss, expanded, retain_graph=True)
     expanded.retain_grad()
-    cosine_embedding_loss(expanded, gallery, target, margin=0.1).backward()
-    assert expanded.grad is not None
-    assert query.grad is not None
-    torch.testing.assert_close(
-        expanded.grad.double().sum(0).float(), query.grad, rtol=1e-5, atol=1e-9
-    )
-    assert int((expanded.grad.abs().sum(1) > 0).sum()) > 100
+    loss.backward()
+    torch.testing.assert_close(r.grad, -q.grad, rtol=1e-5, atol=2e-9)
+    torch.testing.assert_close(middle.grad[0], q.grad, rtol=1e-5, atol=2e-9)
+    assert torch.equal(expanded.grad, own)
+    assert int((own.abs().sum(1) > 0).sum()) > 100
 
 
 def test_an_expanded_slice_of_a_batch_gets_its_gradient_in_place():
@@ -540,6 +555,89 @@ def test_upstream_of_a_loss_scaler_does_not_underflow_float16():
     torch.testing.assert_close(
         scaled.double(), expected, rtol=6e-4, atol=6e-8
     )  # half an ulp, denormals
+
+
+def test_one_input_that_depends_on_the_other():
+    """Second-order backward must not walk the caller's own graph as well."""
+    mixing = randn(16, 16, seed=1)
+    for target in (torch.ones(6), -torch.ones(6)):
+        seconds = []
+        for loss_of in (cosine_embedding_loss, F.cosine_embedding_loss):
+            x = randn(6, 16).requires_grad_()
+            hidden = x.tanh()
+            loss = loss_of(hidden, hidden @ mixing, target)
+            (plain,) = torch.autograd.grad(loss, x, retain_graph=True)
+            (graph,) = torch.autograd.grad(loss, x, create_graph=True)
+            torch.testing.assert_close(plain, graph)
+            seconds.append(torch.autograd.grad(graph.square().sum(), x)[0])
+        torch.testing.assert_close(seconds[0], seconds[1], rtol=1e-4, atol=1e-6)
+    x = randn(6, 16).requires_grad_()
+    rows = cosine_embedding_loss(x.tanh(), x * x, torch.ones(6), reduction="none")
+    (batched,) = torch.autograd.grad(
+        rows, x, torch.eye(6), is_grads_batched=True, retain_graph=True
+    )
+    torch.testing.assert_close(batched.sum(0), torch.autograd.grad(rows.sum(), x)[0])
+
+
+def test_negative_bit_tensors_are_read_right():
+    x1, x2, target = randn(4, 8), randn(4, 8, seed=1), torch.tensor([1.0, -1.0, 1.0, -1.0])
+    turned = torch.complex(torch.zeros(4), -target).conj().imag
+    assert turned.is_neg()
+    wanted = cosine_embedding_loss(x1, x2, target, reduction="none")
+    torch.testing.assert_close(cosine_embedding_loss(x1, x2, turned, reduction="none"), wanted)
+    minus = torch._neg_view(x1)  # pyright: ignore[reportPrivateImportUsage]
+    torch.testing.assert_close(
+        cosine_embedding_loss(minus, x2, target), cosine_embedding_loss(-x1, x2, target)
+    )
+
+
+def test_a_default_device_does_not_move_the_loss():
+    x1 = randn(4, 8).requires_grad_()
+    with torch.device("meta"):
+        loss = cosine_embedding_loss(x1, randn_on_cpu(4, 8), torch.ones(4, device="cpu"))
+    loss.backward()
+    assert loss.device.type == "cpu"
+    assert x1.grad is not None
+
+
+def randn_on_cpu(*shape: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator("cpu").manual_seed(3), device="cpu")
+
+
+def test_targets_made_in_inference_mode():
+    with torch.inference_mode():
+        target, weight = torch.ones(4), torch.ones(4)
+    x1 = randn(4, 8).requires_grad_()
+    cosine_embedding_loss(x1, randn(4, 8, seed=1), target, weight=weight).backward()
+    assert x1.grad is not None
+
+
+@pytest.mark.parametrize("size", [1e-310, 1e308])
+def test_weights_at_the_edge_of_their_range(size):
+    x1, x2 = randn(4, 8).requires_grad_(), randn(4, 8, seed=1)
+    weight = torch.tensor([1.0, 0.5, 0.25, 1.0], dtype=torch.float64)
+    found = cosine_embedding_loss(x1, x2, torch.ones(4), weight=size * weight)
+    wanted = cosine_embedding_loss(x1, x2, torch.ones(4), weight=weight)
+    torch.testing.assert_close(found, wanted)
+    torch.testing.assert_close(torch.autograd.grad(found, x1), torch.autograd.grad(wanted, x1))
+
+
+def test_gradients_of_denormal_float64_rows_overflow_only_where_they_must():
+    x1 = torch.tensor([[1.0, 1e-3, 0.0]], dtype=torch.float64) * 1e-309
+    x2 = torch.tensor([[1e-3, 1.0, 1e-3]], dtype=torch.float64)
+    x1.requires_grad_()
+    cosine_embedding_loss(x1, x2, torch.ones(1)).backward()
+    assert x1.grad is not None
+    assert x1.grad[0, 1].item() == -math.inf
+    assert x1.grad[0, 0].item() == pytest.approx(1e306, rel=1e-3)
+    assert x1.grad[0, 2].item() == pytest.approx(-1e306, rel=1e-3)
+
+
+def test_the_largest_rows_there_are():
+    largest = torch.finfo(torch.float64).max
+    x1, x2 = torch.full((1, 4), largest, dtype=torch.float64), torch.ones(1, 4).double()
+    for loss in (cosine_embedding_loss, torch.func.vmap(cosine_embedding_loss)):
+        assert loss(x1, x2, -torch.ones(1)).item() == pytest.approx(1.0, abs=1e-15)
 
 
 # ---- properties --------------------------------------------------------------------------------

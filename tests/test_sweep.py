@@ -130,6 +130,33 @@ def test_duplicates_cost_nothing_and_are_not_active():
     assert not bool(torch.autograd.grad(loss, x)[0].any())
 
 
+@pytest.mark.parametrize("factor", [1.0, 2.0, 3.0, 7.0, 0.1])
+def test_parallel_rows_of_any_length_are_not_active(factor):
+    x, _ = batch(2, 16, 2, dtype=torch.float32)
+    rows = torch.stack([x[0], factor * x[0], x[1]])
+    labels = torch.zeros(3, dtype=torch.long)
+    expected = 1 - torch.nn.functional.cosine_similarity(x[0], x[1], dim=0)
+    for call in (all_pairs_cosine_embedding_loss, torch.func.vmap(all_pairs_cosine_embedding_loss)):
+        arguments = (
+            (rows, labels)
+            if call is all_pairs_cosine_embedding_loss
+            else (rows[None], labels[None])
+        )
+        loss = call(*arguments, reduction="active").reshape(())
+        torch.testing.assert_close(loss, expected)
+    opposite = torch.cat([x, -factor * x])
+    loss = all_pairs_cosine_embedding_loss(opposite, torch.arange(4), margin=-1.0, reduction="none")
+    assert loss[0, 2].item() == loss[1, 3].item() == 0.0
+
+
+def test_a_nan_row_spoils_its_own_gradient_alone():
+    x, labels = batch(6, 4, 2, dtype=torch.float32)
+    x[2, 1] = math.nan
+    x.requires_grad_()
+    loss = all_pairs_cosine_embedding_loss(x, labels, reduction="active")
+    assert torch.autograd.grad(loss, x)[0].isnan().any(1).tolist() == [i == 2 for i in range(6)]
+
+
 def test_zero_rows_have_cosine_zero_and_gradient_zero():
     x = torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]], requires_grad=True)
     loss = all_pairs_cosine_embedding_loss(

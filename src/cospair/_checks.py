@@ -9,6 +9,7 @@ to do.
 from __future__ import annotations
 
 import math
+from numbers import Real
 from typing import Literal, TypeAlias, get_args
 
 import torch
@@ -20,22 +21,18 @@ AllPairsReduction: TypeAlias = Literal["none", "mean", "sum", "balanced", "activ
 _FLOATS = frozenset({torch.float16, torch.bfloat16, torch.float32, torch.float64})
 
 
-def check_margin(name: str, value: float) -> None:
-    """Refuse a margin that is not a finite number in [-1, 1]."""
-    if isinstance(value, bool) or not isinstance(value, float | int):
-        try:  # numpy's numbers and the like
-            value = value.__float__() if not isinstance(value, bool | Tensor) else math.nan
-        except AttributeError:
-            value = math.nan
-        if math.isnan(value):
-            raise TypeError(
-                f"{name} must be a number in [-1, 1], got {type(value).__name__}; pass a float"
-            )
+def checked_margin(name: str, value: float) -> float:
+    """A margin as a float; refuse what is not a finite number in [-1, 1]."""
+    if type(value) is not float and (isinstance(value, bool) or not isinstance(value, Real)):
+        raise TypeError(
+            f"{name} must be a number in [-1, 1], got {type(value).__name__}; pass a float"
+        )
     if not -1.0 <= value <= 1.0:
         raise ValueError(
-            f"{name} must be a cosine in [-1, 1], got {value!r}; a margin beyond it can never be "
-            "met"
+            f"{name} must be a cosine in [-1, 1], got {value!r}; "
+            "a margin beyond it can never be met"
         )
+    return float(value)
 
 
 def check_reduction(value: str, known: object = Reduction) -> None:

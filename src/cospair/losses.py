@@ -46,8 +46,8 @@ class CosineEmbeddingLossOptions:
 
     def __post_init__(self) -> None:
         """Check every option."""
-        _checks.check_margin("margin", self.margin)
-        _checks.check_margin("positive_margin", self.positive_margin)
+        for name in ("margin", "positive_margin"):
+            object.__setattr__(self, name, _checks.checked_margin(name, getattr(self, name)))
         _checks.check_reduction(self.reduction)
 
 
@@ -74,7 +74,9 @@ def cosine_embedding_loss(
 
     Args:
         x1: Embeddings, (N, D), or (D) for one pair or one query against all rows of `x2`, or (1,
-            D); float16, bfloat16, float32 or float64. A query as a stride-0 `expand` is not copied.
+            D); float16, bfloat16, float32 or float64. A query
+            is read in place, also as a stride-0 `expand`; as (D) or (1, D) its gradient is summed
+            inside.
         x2: Embeddings, as `x1`.
         target: +1 for similar and -1 for dissimilar pairs, (N), or () for (D) with (D); any real
             dtype, or bool with True for similar. On a CPU in eager mode other values raise;
@@ -104,8 +106,8 @@ def cosine_embedding_loss(
     References:
         https://docs.pytorch.org/docs/stable/generated/torch.nn.CosineEmbeddingLoss.html
     """
-    _checks.check_margin("margin", margin)
-    _checks.check_margin("positive_margin", positive_margin)
+    margin = _checks.checked_margin("margin", margin)
+    positive_margin = _checks.checked_margin("positive_margin", positive_margin)
     _checks.check_reduction(reduction)
     _check_pairs(x1, x2, target, weight, validate=validate)
     single = x1.ndim == 1 and x2.ndim == 1
@@ -235,21 +237,16 @@ def _sum_dtype(dtype: torch.dtype, target: Tensor, weight: Tensor | None) -> tor
 
 
 def _as_rows(x: Tensor) -> Tensor:
-    """As (N, D) or (1, D); a stride-0 expand goes back to the one row it repeats.
+    """As (N, D) or (1, D); a stride-0 expand that wants no gradient is the one row it repeats.
 
-    The row is taken from the expand's base, so that its gradient is summed in the kernel and no (N,
-    D) gradient arises; not where somebody watches the expanded tensor's own gradient.
+    One that wants its gradient keeps its shape: the row is read in place all the same, and what
+    hangs on the expanded tensor (hooks, `retain_grad`, its own gradient) sees every row's.
     """
     if x.ndim == 1:
         return x.unsqueeze(0)
-    if x.stride(0) != 0 or x.shape[0] < 2 or not kernels.is_plain(x):
+    if x.stride(0) != 0 or x.shape[0] < 2 or x.requires_grad or not kernels.is_plain(x):
         return x
-    if not x.requires_grad:
-        return x[:1]
-    base = x._base
-    if base is None or not base.requires_grad or x.is_leaf or x.retains_grad or x._backward_hooks:
-        return x
-    return base.as_strided((1, x.shape[1]), (x.shape[1], x.stride(1)), x.storage_offset())
+    return x[:1]
 
 
 def all_pairs_cosine_embedding_loss(
@@ -296,8 +293,8 @@ def all_pairs_cosine_embedding_loss(
         >>> all_pairs_cosine_embedding_loss(x, torch.tensor([7, 7, 8]), margin=0.5, reduction="sum")
         tensor(0.7000)
     """
-    _checks.check_margin("margin", margin)
-    _checks.check_margin("positive_margin", positive_margin)
+    margin = _checks.checked_margin("margin", margin)
+    positive_margin = _checks.checked_margin("positive_margin", positive_margin)
     _checks.check_reduction(reduction, AllPairsReduction)
     _checks.check_embeddings("x", x)
     if x.ndim != 2:
@@ -336,10 +333,9 @@ class AllPairsCosineEmbeddingLoss(torch.nn.Module):
     ) -> None:
         """Check and keep the options."""
         super().__init__()
-        _checks.check_margin("margin", margin)
-        _checks.check_margin("positive_margin", positive_margin)
         _checks.check_reduction(reduction, AllPairsReduction)
-        self.margin, self.positive_margin = margin, positive_margin
+        self.margin = _checks.checked_margin("margin", margin)
+        self.positive_margin = _checks.checked_margin("positive_margin", positive_margin)
         self.reduction: AllPairsReduction = reduction
 
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:

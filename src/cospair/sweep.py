@@ -7,9 +7,8 @@ loss and the gradient, in the memory of a tile. Decisions of this file:
   need a mask.
 - Only tiles on and above the diagonal are computed; a pair (i < j) counts once and pulls both of
   its rows.
-- Cosines are float64, whatever came in, so that a hinge decides rightly; pairs of nearly equal rows
-  are decided by the difference of the rows, so that equal rows cost exactly 0 and are not counted
-  as active.
+- Cosines are float64, whatever came in, so that a hinge decides rightly; a pair within 1e-14 of its
+  hinge stands at it: parallel rows cost exactly 0 and are not counted as active.
 - 'active' divides by counts that are known only after the sweep, so genuine and impostor gradients
   are kept apart.
 - Second derivatives, transforms and 'none' go through the plain n x n form.
@@ -17,6 +16,7 @@ loss and the gradient, in the memory of a tile. Decisions of this file:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -26,7 +26,7 @@ from torch import Tensor
 from cospair import kernels
 
 _TILE = 1024
-_TIE = 1e-12
+_TIE = 1e-14  # some rounding errors of a float64 cosine
 
 
 class Hinges(NamedTuple):
@@ -92,7 +92,8 @@ def _sweep(
     loss = costs[0].total * shares[0] + costs[1].total * shares[1]
     if not gradient:
         return loss, None
-    return loss, costs[0].gradient.mul_(shares[0]).add_(costs[1].gradient, alpha=shares[1])
+    total = costs[0].gradient.mul_(shares[0]).add_(costs[1].gradient, alpha=shares[1])
+    return loss, total.masked_fill_(units.isnan().any(dim=1, keepdim=True), math.nan)
 
 
 def _shares(
@@ -119,39 +120,34 @@ def _pair_counts(labels: Tensor) -> tuple[int, int]:
     return genuine, n * (n - 1) // 2 - genuine
 
 
+def _cost(cosines: Tensor, margin: float, sign: float) -> Tensor:
+    """max(0, sign * (s - margin)), 0 within a tie's distance of the hinge; NaN stays."""
+    hinge = (cosines - margin) * sign
+    return torch.relu(hinge.masked_fill(hinge.abs() <= _TIE, 0.0))
+
+
 class _Cost:
     """Running cost of one kind of pair: sum, active pairs, gradient in the unit rows."""
 
     def __init__(self, units: Tensor, *, gradient: bool) -> None:
-        self.units = units
+        self.finite = units.nan_to_num()  # a NaN row is nobody's active pair and must not spread
         self.total = units.new_zeros(())
         self.active = 0
         self.gradient = torch.zeros_like(units) if gradient else units.new_zeros(0)
 
     def add(self, tile: _Tile, margin: float, sign: float, mask: Tensor | None) -> None:
         """Take the tile's pairs under the mask at cost max(0, sign * (s - margin))."""
-        hinge = (tile.cosines - margin).mul_(sign)
-        self._settle_ties(hinge, tile, margin, sign)
+        hinge = _cost(tile.cosines, margin, sign)
         if mask is not None:
             hinge.masked_fill_(~mask, 0.0)
-        hinge.relu_()
         self.total += hinge.sum()
         active = hinge > 0
         count = int(active.sum())
         self.active += count
         if count and self.gradient.numel():
             pull = active.to(hinge.dtype).mul_(sign)
-            self.gradient[tile.rows] += pull @ self.units[tile.columns]
-            self.gradient[tile.columns] += pull.T @ self.units[tile.rows]
-
-    def _settle_ties(self, hinge: Tensor, tile: _Tile, margin: float, sign: float) -> None:
-        """Equal rows with a margin of 1: the product's rounding must not decide them."""
-        if margin < 1.0 - _TIE:
-            return
-        i, j = (hinge.abs() < _TIE).nonzero(as_tuple=True)
-        difference = self.units[tile.rows][i] - self.units[tile.columns][j]
-        gap = 0.5 * (difference * difference).sum(dim=-1)
-        hinge[i, j] = sign * ((1.0 - margin) - gap)
+            self.gradient[tile.rows] += pull @ self.finite[tile.columns]
+            self.gradient[tile.columns] += pull.T @ self.finite[tile.rows]
 
 
 def _tiles(units: Tensor, labels: Tensor) -> Iterator[_Tile]:
@@ -181,8 +177,8 @@ def _plain_loss(units: Tensor, labels: Tensor, hinges: Hinges) -> Tensor:
     cosines = units @ units.T
     same = labels[:, None] == labels[None, :]
     zero = torch.zeros((), dtype=cosines.dtype, device=cosines.device)
-    genuine = torch.where(same.triu(1), torch.relu(hinges.positive_margin - cosines), zero)
-    impostor = torch.where((~same).triu(1), torch.relu(cosines - hinges.margin), zero)
+    genuine = torch.where(same.triu(1), _cost(cosines, hinges.positive_margin, -1.0), zero)
+    impostor = torch.where((~same).triu(1), _cost(cosines, hinges.margin, 1.0), zero)
     if hinges.reduction == "none":
         return genuine + impostor
     pairs = [same.triu(1).sum(), (~same).triu(1).sum()]

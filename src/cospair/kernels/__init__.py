@@ -55,4 +55,5 @@ def choose(x1: Tensor, x2: Tensor, target: Tensor, weight: Tensor | None) -> Mod
         and cpu.serves(x1)
         and cpu.serves(x2)
     )
+    fused = fused and not (target.is_neg() or (weight is not None and weight.is_neg()))
     return cpu if fused and not (weight is not None and weight.requires_grad) else reference

@@ -46,11 +46,17 @@ def set_limit(mib: int = _DEFAULT_LIMIT_MIB) -> None:
     if mib < 0:
         raise ValueError(f"mib must be at least 0, got {mib}; 0 switches reuse off")
     _limit_bytes = mib << 20
-    for size, blocks in list(_free.items()):
-        while blocks and free_bytes() > _limit_bytes:
-            blocks.pop()
-        if not blocks:
-            del _free[size]
+    _make_room(0)
+
+
+def _make_room(size: int) -> None:
+    """Give blocks back to the system, those of other sizes first, until `size` more fit."""
+    for other in sorted(_free, key=lambda held: (held == size, -held)):
+        while free_bytes() + size > _limit_bytes:
+            try:
+                _free[other].pop()
+            except IndexError:
+                break
 
 
 def free_bytes() -> int:
@@ -63,11 +69,13 @@ def empty(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
     count = math.prod(shape)
     size = count * dtype.itemsize
     if size < _LEAST_BYTES or not _limit_bytes or not hasattr(mmap, "MAP_PRIVATE"):
-        return torch.empty(tuple(shape), dtype=dtype)
+        return torch.empty(tuple(shape), dtype=dtype, device="cpu")
     flat = torch.frombuffer(_exporter(size), dtype=dtype, count=count)
     strides = [math.prod(shape[i + 1 :]) for i in range(len(shape))]
     # set_ rather than view: a gradient should be nobody's view
-    return torch.empty(0, dtype=dtype).set_(flat.untyped_storage(), 0, tuple(shape), strides)
+    return torch.empty(0, dtype=dtype, device="cpu").set_(
+        flat.untyped_storage(), 0, tuple(shape), strides
+    )
 
 
 def _exporter(size: int) -> memoryview:
@@ -80,6 +88,7 @@ def _exporter(size: int) -> memoryview:
 
     def put_back(dead: weakref.ref[memoryview]) -> None:
         del _lent[key]
+        _make_room(size)
         if free_bytes() + size <= _limit_bytes:
             _free[size].append(block)
 

@@ -73,9 +73,15 @@ def pair_loss(
     """Loss [n] or [] of n pairs: x1, x2 [n or 1, d], target [n], weight [n] or None."""
     options = _Options(margin, positive_margin, reduction, dtype)
     if torch.is_grad_enabled() and (x1.requires_grad or x2.requires_grad):
+        target, weight = _savable(target), None if weight is None else _savable(weight)
         loss: Tensor = _PairLoss.apply(x1, x2, target, weight, options)  # type: ignore[assignment]
         return loss
     return _forward(x1, x2, target, weight, options, wanted=(False, False))[0]
+
+
+def _savable(x: Tensor) -> Tensor:
+    """A tensor that autograd may keep for backward; one made in inference mode is copied."""
+    return x.clone() if x.is_inference() else x
 
 
 class _PairLoss(torch.autograd.Function):
@@ -109,6 +115,8 @@ def _reference_gradients(
 ) -> list[Tensor | None]:
     x1, x2, target, weight = saved
     with torch.enable_grad():
+        # aliases: one input may depend on the other, and that path is the caller's to walk
+        x1, x2 = x1.view_as(x1), x2.view_as(x2)
         loss = reference.pair_loss(x1, x2, target, weight, **options._asdict())
     inputs = [x for x, wish in zip((x1, x2), wanted, strict=True) if wish]
     found = iter(torch.autograd.grad(loss, inputs, upstream, create_graph=torch.is_grad_enabled()))
@@ -125,15 +133,17 @@ def _forward(
     wanted: tuple[bool, bool],
 ) -> tuple[Tensor, list[Tensor | None] | None]:
     n = target.shape[0]
-    weight = None if weight is None else weight.to(torch.float64).contiguous()
-    losses = torch.empty(n, dtype=x1.dtype) if options.reduction == "none" else None
+    weight = _wide(weight, options.reduction)
+    losses = (
+        torch.empty(n, dtype=x1.dtype, device=x1.device) if options.reduction == "none" else None
+    )
     divisor = _divisor(n, weight, options.reduction)
     gradients = _empty_gradients(x1, x2, n, wanted) if any(wanted) else None
     total = _run(
         x1, x2, target, weight, options, scale=1.0 / divisor, losses=losses, gradients=gradients
     )
     if losses is None:
-        losses = torch.tensor(total / divisor, dtype=options.dtype)
+        losses = torch.tensor(total / divisor, dtype=options.dtype, device=x1.device)
     return losses.to(options.dtype), _rounded(gradients, x1.dtype)
 
 
@@ -147,7 +157,7 @@ def _gradients(
 ) -> list[Tensor | None]:
     x1, x2, target, weight = saved
     n = target.shape[0]
-    weight = None if weight is None else weight.to(torch.float64).contiguous()
+    weight = _wide(weight, options.reduction)
     scale = 1.0
     if upstream.ndim:
         rows = upstream.to(torch.float64)
@@ -161,6 +171,14 @@ def _gradients(
     rounded = _rounded(gradients, x1.dtype)
     assert rounded is not None
     return rounded
+
+
+def _wide(weight: Tensor | None, reduction: str) -> Tensor | None:
+    """Weights as the kernels read them, float64."""
+    if weight is None:
+        return None
+    weight = weight.to(torch.float64).contiguous()
+    return reference.scaled(weight) if reduction == "mean" else weight
 
 
 def _divisor(n: int, weight: Tensor | None, reduction: str) -> float:

@@ -29,7 +29,9 @@ def unit_rows(x: Tensor) -> Tensor:
     wide = torch.float32 if x.device.type == "mps" else torch.float64
     if x.dtype == wide:
         largest = x.detach().abs().amax(dim=-1, keepdim=True)
-        x = x / torch.where(largest > 0, torch.exp2(torch.floor(torch.log2(largest))), 1.0)
+        x = x / torch.where(
+            largest > 0, torch.exp2(torch.floor(torch.log2(largest)).clamp(max=1023)), 1.0
+        )
     x = x.to(wide)
     squared = (x * x).sum(dim=-1, keepdim=True)
     zero = squared == 0
@@ -65,6 +67,7 @@ def reduce(losses: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
     """Losses as they are, their sum, or their weighted mean (0 over nothing)."""
     if weight is not None:
         weight = weight.to(losses.dtype)
+        weight = scaled(weight) if reduction == "mean" else weight
         losses = losses * weight
     if reduction == "none":
         return losses
@@ -74,6 +77,14 @@ def reduce(losses: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
         return losses.sum() / max(losses.shape[0], 1)
     total = weight.sum()
     return losses.sum() / torch.where(total > 0, total, 1.0)
+
+
+def scaled(weight: Tensor) -> Tensor:
+    """Weights over their largest: a weighted mean is the same, and its sums stay in range."""
+    if weight.shape[0] == 0:
+        return weight
+    largest = weight.detach().amax()
+    return weight / torch.where(largest > 0, largest, 1.0)
 
 
 def pair_loss(

@@ -29,10 +29,12 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/%.stamp: requirements/%.txt | $(VENV)/bin/python
-	$(PIP) install --quiet --requirement $<
+	@echo "installing what $< locks (a minute or two)"
+	@$(PIP) install --quiet --requirement $<
 	@touch $@
 
 # Built with the tools that the lock installed, so nothing is fetched for it.
 $(VENV)/package.stamp: $(SOURCES) | $(VENV)/run.stamp
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(PIP) install --quiet --no-deps --no-build-isolation --force-reinstall .
+	@echo "building cospair"
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(PIP) install --quiet --no-deps --no-build-isolation --force-reinstall .
 	@touch $@

@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 
@@ -74,7 +75,7 @@ def test_match_says_who(run, tmp_path):
         app, ["match", str(tmp_path / "a.png"), str(tmp_path / "a.png"), "--run", str(run)]
     )
     assert result.exit_code == 0, result.output
-    assert "score 1.0000 against threshold" in result.output
+    assert "the same person: score 1.0000 against threshold" in result.output
 
 
 @pytest.mark.parametrize(
@@ -82,13 +83,42 @@ def test_match_says_who(run, tmp_path):
     [
         (("train", "no-such-folder"), "no-such-folder"),
         (("train", "faces", "--test", "40"), "40"),
+        (
+            ("train", "faces", "--test", "inf"),
+            "--test must be a share above 0 and below 1, or a whole",
+        ),
+        (("train", "faces", "--test", "2.5"), "from 2, got 2.5; give one of them"),
+        (("train", "faces", "--test", "1"), "from 2, got 1; give one of them"),
+        (
+            ("train", "faces", "--test", "37"),
+            "got 3 identities, 3 with two pictures, after 37 were kept",
+        ),
+        (("train", "faces", "--seed", "-3"), "Invalid value for '--seed'"),
+        (("train", "faces", "--encoder", "resnet"), "'resnet' is not one of"),
+        (("frobnicate",), "frobnicate"),
+        (
+            ("train", "faces", "--out", "file", "--encoder", "conv"),
+            "file: File exists; choose another path",
+        ),
+        (("match", "none.png", "none.png", "--run", "RUN"), "none.png: there is no such file"),
+        (("evaluate", "DAMAGED"), "got a damaged"),
+        (("evaluate", "FOREIGN"), "one model and its own threshold"),
         (("train", "faces", "--margin", "3"), "margin must be a cosine in [-1, 1], got 3.0"),
         (("evaluate", "nothing-here"), "run must be a folder that `cospair train` finished"),
         (("match", "a.png", "b.png", "--run", "nothing-here"), "run must be a folder"),
     ],
 )
-def test_a_users_error_is_one_line_and_exit_code_2(words, sentence, tmp_path):
-    result = cospair(*words, cwd=tmp_path)
+def test_a_users_error_is_one_line_and_exit_code_2(words, sentence, run, tmp_path):
+    (tmp_path / "file").write_text("here already")
+    places = {"RUN": run}
+    for name, spoilt in (("DAMAGED", "run.json"), ("FOREIGN", "model.safetensors")):
+        places[name] = tmp_path / name
+        shutil.copytree(run, places[name])
+        with (places[name] / spoilt).open("ab") as file:
+            file.write(b" ")
+        if name == "DAMAGED":
+            (places[name] / spoilt).write_text("{}")
+    result = cospair(*(str(places.get(word, word)) for word in words), cwd=tmp_path)
     assert result.returncode == 2
     assert sentence in result.stderr
     assert "Traceback" not in result.stderr
@@ -96,6 +126,43 @@ def test_a_users_error_is_one_line_and_exit_code_2(words, sentence, tmp_path):
     assert result.stdout == ""
 
 
-def test_a_wrong_word_is_a_usage_error(tmp_path):
-    assert cospair("train", "faces", "--encoder", "resnet", cwd=tmp_path).returncode == 2
-    assert cospair("frobnicate", cwd=tmp_path).returncode == 2
+def test_without_a_word_it_shows_its_help(tmp_path):
+    result = cospair(cwd=tmp_path)
+    assert result.returncode == 2
+    assert "train" in result.stdout + result.stderr
+
+
+def test_pictures_trained_on_are_not_evaluated(run, tmp_path):
+    faces = data.faces()
+    for label in range(40):
+        for row in [i for i, found in enumerate(faces.labels) if found == label][:2]:
+            folder = tmp_path / "copy" / faces.identities[label]
+            folder.mkdir(parents=True, exist_ok=True)
+            faces.picture(row).save(folder / f"{row}.png")
+    result = RUN.invoke(app, ["evaluate", str(run), str(tmp_path / "copy")])
+    assert isinstance(result.exception, ValueError)
+    assert "got 60 pictures the model was trained on" in str(result.exception)
+
+
+def test_brackets_in_names_are_shown(run, tmp_path):
+    place = tmp_path / "[red]bob.png"
+    data.faces().picture(0).save(place)
+    result = RUN.invoke(app, ["match", str(place), str(place), "--run", str(run)])
+    assert "[red]bob.png" in result.output
+    assert "the same person: score 1.0000" in result.output
+
+
+def test_an_interruption_says_how_to_go_on(tmp_path):
+    program = """
+import sys
+from cospair import cli, jobs
+def interrupted(*a, **k): raise KeyboardInterrupt
+jobs.train = interrupted
+sys.argv = ["cospair", "train", "faces"]
+cli.main()
+"""
+    command = [sys.executable, "-c", program]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert result.returncode == 130
+    assert "interrupted; training goes on from its last checkpoint" in result.stderr
+    assert "Traceback" not in result.stderr

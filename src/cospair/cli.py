@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shlex
 import sys
@@ -12,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 import cospair
@@ -24,12 +26,22 @@ app = typer.Typer(
     add_completion=False,
 )
 
+_INTERRUPTED = 130  # the shell's code for SIGINT
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, nothing else.")]
-Seed = Annotated[int, typer.Option(min=0, help="Of split, batches and views.")]
+Seed = Annotated[
+    int,
+    typer.Option(
+        min=0, max=2**31 - 1, help="The same seed gives the same split, model and figures."
+    ),
+]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for everything that is written.")]
 Data = Annotated[
     str,
-    typer.Argument(help="'faces', 'digits', or a folder root/identity/*.jpg.", show_default=False),
+    typer.Argument(
+        help="'faces', 'digits', or a folder root/identity/*.jpg of at least 8 identities.",
+        show_default=False,
+    ),
 ]
 
 
@@ -73,9 +85,9 @@ def demo(
     _show_figures(result)
     _show_answer(result["answer"])
     console = Console()
-    console.print(f"report   {result['report']}", highlight=False)
-    console.print(f"data     {result['data']['credit']}", highlight=False)
-    console.print(f"seconds  {result['seconds']}", highlight=False)
+    console.print(f"report   {result['report']}", highlight=False, markup=False)
+    console.print(f"data     {result['data']['credit']}", highlight=False, markup=False)
+    console.print(f"seconds  {result['seconds']}", highlight=False, markup=False)
 
 
 @app.command()
@@ -83,24 +95,43 @@ def train(
     data: Data,
     out: Out = Path("cospair-run"),
     encoder: Annotated[
-        Encoder, typer.Option(help="A head over a frozen pretrained trunk, or from scratch.")
+        Encoder,
+        typer.Option(
+            help="efficientnet-lite0: a head on a pretrained network; conv: small, from scratch."
+        ),
     ] = Encoder.pretrained,
     test: Annotated[
-        float, typer.Option(help="Identities kept unseen: a share below 1, or a number.")
+        float,
+        typer.Option(
+            help="Identities kept unseen for evaluate: a share below 1, or a number from 2."
+        ),
     ] = 0.25,
     rule: Annotated[
         RuleName | None,
         typer.Option(
-            help="How the threshold is chosen; 'far' keeps FAR to 1 %.",
-            show_default="far, or eer where too few pairs can carry 1 %",
+            help="How the threshold is chosen. far: at most 1 % of different people accepted; "
+            "eer: as many false accepts as false rejects; accuracy: most right decisions; "
+            "balanced: the same with both kinds of pair weighing alike.",
+            show_default="far; eer where there are too few pictures for it",
         ),
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(min=1, help="Optimiser steps.", show_default="the recipe's")
+        int | None,
+        typer.Option(min=1, help="Training steps.", show_default="100; conv 300"),
     ] = None,
     margin: Annotated[
         float | None,
-        typer.Option(help="Cosine above which impostors cost.", show_default="the recipe's"),
+        typer.Option(
+            help="Different people cost above this cosine similarity, -1 to 1.",
+            show_default="0.1; conv 0.25",
+        ),
+    ] = None,
+    positive_margin: Annotated[
+        float | None,
+        typer.Option(
+            help="The same person costs below this cosine similarity, -1 to 1.",
+            show_default="0.4; conv 1",
+        ),
     ] = None,
     mirror: Annotated[
         bool, typer.Option(help="A mirror image shows the same identity (not so for writing).")
@@ -108,12 +139,17 @@ def train(
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Train an encoder on labelled pictures and choose its threshold."""
+    """Train an encoder on labelled pictures and choose its threshold; resumes if interrupted."""
     from dataclasses import replace
 
     from cospair import jobs, recipes
 
-    given = {"steps": steps, "margin": margin, "mirror": mirror}
+    given = {
+        "steps": steps,
+        "margin": margin,
+        "positive_margin": positive_margin,
+        "mirror": mirror,
+    }
     recipe = replace(
         recipes.RECIPES[encoder.value],
         **{name: value for name, value in given.items() if value is not None},
@@ -122,7 +158,7 @@ def train(
         data,
         out=out,
         recipe=recipe,
-        test=int(test) if test >= 1 else test,
+        test=_held_out(test),
         rule=None if rule is None else rule.value,
         seed=seed,
         progress=not as_json,
@@ -137,7 +173,10 @@ def evaluate(
     run: Annotated[Path, typer.Argument(help="Folder that `cospair train` finished.")],
     data: Annotated[
         str | None,
-        typer.Argument(help="Other people's pictures; by default those the run kept unseen."),
+        typer.Argument(
+            help="Other people's pictures ('faces', 'digits' or a folder); by default those "
+            "the run kept unseen."
+        ),
     ] = None,
     report: Annotated[
         Path | None, typer.Option(help="Write the HTML report here.", show_default="no report")
@@ -152,7 +191,7 @@ def evaluate(
         return _print_json(result)
     _show_figures(result)
     if report is not None:
-        Console().print(f"report   {report}", highlight=False)
+        Console().print(f"report   {report}", highlight=False, markup=False)
 
 
 @app.command()
@@ -179,15 +218,60 @@ def match(
 def main() -> None:
     """Run the command line; a user's error is one line and exit code 2."""
     try:
-        app()
+        code = app(standalone_mode=False) or 0
+        if code == _INTERRUPTED:  # typer has caught it
+            _interrupted()
     except KeyboardInterrupt:
-        print("cospair: interrupted; the same command goes on from there", file=sys.stderr)
-        sys.exit(130)
-    except (OSError, RuntimeError, TypeError, ValueError) as error:
-        if os.environ.get("COSPAIR_TRACEBACK"):
-            raise
-        print(f"cospair: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(2)
+        code = _interrupted()
+    except Exception as error:  # what is not a user's is raised again
+        code = _answer_to(error)
+    sys.exit(code)
+
+
+def _answer_to(error: Exception) -> int:
+    """Say a user's error in one line and return the exit code; raise any other.
+
+    typer brings its own click or imports it, by version: its errors are known by what they can do.
+    """
+    kind = type(error).__name__
+    if kind == "Abort":
+        return _interrupted()
+    message = getattr(error, "format_message", None)
+    if kind == "NoArgsIsHelpError" and message is not None:
+        print(message())
+        return 2
+    users = isinstance(error, OSError | RuntimeError | TypeError | ValueError)
+    if message is not None:
+        _say(f"{message().rstrip('.')}; see 'cospair --help'")
+    elif not users or os.environ.get("COSPAIR_TRACEBACK"):
+        raise error
+    elif isinstance(error, OSError) and error.strerror and error.filename is not None:
+        _say(f"{error.filename}: {error.strerror}; choose another path")
+    else:
+        _say(str(error))
+    return 2
+
+
+def _interrupted() -> int:
+    _say("interrupted; training goes on from its last checkpoint with the same command")
+    return _INTERRUPTED
+
+
+def _say(sentence: str) -> None:
+    """One line on standard error."""
+    print(f"cospair: {' '.join(sentence.split())}", file=sys.stderr)
+
+
+def _held_out(test: float) -> int | float:
+    """`--test` as a share or a number of identities."""
+    if 0 < test < 1:
+        return test
+    if math.isfinite(test) and test >= 2 and test == math.floor(test):
+        return int(test)
+    raise ValueError(
+        f"--test must be a share above 0 and below 1, or a whole number of identities from 2, got "
+        f"{test:g}; give one of them"
+    )
 
 
 def _typed() -> str:
@@ -206,7 +290,7 @@ def _show_training(record: dict[str, Any], out: Path) -> None:
     table.add_row("kept unseen", f"{counts['identities']} people, {counts['pictures']} pictures")
     _threshold_rows(table, record["threshold"], "calibration")
     for sentence in record["data"]["skipped"]:
-        table.add_row("left out", sentence)
+        table.add_row("left out", escape(sentence))
     table.add_row("next", f"cospair evaluate {shlex.quote(str(out))} --report report.html")
     Console().print(table)
 
@@ -244,22 +328,28 @@ def _show_answer(answer: dict[str, Any]) -> None:
     table = Table("who", "score", "accepted", box=None, padding=(0, 2))
     for candidate in answer["candidates"]:
         verdict = "yes" if candidate["accepted"] else "no"
-        table.add_row(candidate["name"], f"{candidate['score']:.4f}", verdict)
+        table.add_row(escape(candidate["name"]), f"{candidate['score']:.4f}", verdict)
     console = Console()
-    console.print(f"query {answer['query']}", style="italic", highlight=False)
+    console.print(f"query {answer['query']}", style="italic", highlight=False, markup=False)
     console.print(table)
     best = answer["candidates"][0]
-    words = f"it is {best['name']}" if best["accepted"] else "it is nobody enrolled"
+    if answer["question"] == "verify":
+        words = "the same person" if best["accepted"] else "not the same person"
+    else:
+        words = f"it is {best['name']}" if best["accepted"] else "it is nobody enrolled"
     console.print(
         f"{words}: score {best['score']:.4f} against threshold {answer['threshold']:.4f}",
         highlight=False,
+        markup=False,
     )
     if "truth" in answer:
-        console.print(f"the picture shows {answer['truth']}", highlight=False)
+        console.print(f"the picture shows {answer['truth']}", highlight=False, markup=False)
 
 
 def _table(title: str) -> Table:
-    table = Table(title=title, show_header=False, box=None, title_justify="left", padding=(0, 2))
+    table = Table(
+        title=escape(title), show_header=False, box=None, title_justify="left", padding=(0, 2)
+    )
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     table.add_column(style="dim")

@@ -221,5 +221,5 @@ def test_read_picture_gives_the_picture_or_says_why_not(tmp_path):
     (tmp_path / "words.jpg").write_text("not a picture")
     with pytest.raises(ValueError, match=r"must be a readable picture file, got .*words\.jpg: "):
         read_picture(tmp_path / "words.jpg")
-    with pytest.raises(ValueError, match=r"got .*none\.png: it is not a file; check the path"):
+    with pytest.raises(ValueError, match=r"got .*none\.png: there is no such file; check the path"):
         read_picture(tmp_path / "none.png")

@@ -51,7 +51,7 @@ def read_picture(path: str | os.PathLike[str]) -> Image.Image:
     Raises:
         ValueError: If the file cannot be used as a picture; says why.
     """
-    fault = fault_of(Path(path))
+    fault = fault_of(Path(path)) if os.path.isfile(path) else "there is no such file"
     if fault:
         raise ValueError(
             f"a picture must be a readable picture file, got {os.fspath(path)}: {fault}; "

@@ -60,6 +60,7 @@ def _ask(folder: RunFolder, seed: int) -> dict[str, Any]:
     shown = folder.path / "query.png"
     images.picture(query).save(shown)
     return {
+        "question": "identify",
         "query": str(shown),
         "truth": images.identities[images.labels[query]],
         "enrolled": len(gallery),

@@ -11,6 +11,7 @@ import torch
 from cospair import data, evaluation, models
 from cospair.data import ImageSet
 from cospair.jobs.run_folder import RunFolder, write_json
+from cospair.jobs.train import picture_hashes, provenance
 
 
 def evaluate(
@@ -32,7 +33,7 @@ def evaluate(
         resamples: Bootstrap resamples of the intervals; 0 for none.
 
     Returns:
-        The whole result, as written to `figures.json` in the run's folder.
+        The whole result; that of the run's own test people also goes to its `figures.json`.
 
     Raises:
         ValueError: If the run or the data is not usable, in one sentence.
@@ -40,7 +41,9 @@ def evaluate(
     folder = RunFolder(Path(run))
     model, threshold, record = folder.load()
     images = unseen_people(record, dataset)
-    embeddings = embed(model, images)
+    pictures = models.prepared_all((images.picture(i) for i in range(len(images))), model.config)
+    _check_unseen(record, pictures, images)
+    embeddings = model.embed(pictures)
     pairs = evaluation.pair_scores(embeddings, images.labels)
     verification = evaluation.verification_figures(
         embeddings, images.labels, resamples=resamples, seed=record["seed"]
@@ -48,10 +51,12 @@ def evaluate(
     result = {
         "title": f"{images.name}: {verification['identities']} people never seen in training",
         "command": command,
-        **{key: record[key] for key in ("created", "versions", "seed")},
+        **provenance(record["seed"]),
         "data": {
-            **{key: record["data"][key] for key in ("credit", "train", "skipped")},
             "name": images.name,
+            "credit": images.credit,
+            "skipped": list(images.skipped),
+            "train": record["data"]["train"],
             "test": {"identities": len(np.unique(images.labels)), "pictures": len(images)},
         },
         "model": record["model"],
@@ -65,7 +70,8 @@ def evaluate(
         },
         "hard_pairs": evaluation.hardest_pairs(pairs, images.labels, images.identities),
     }
-    write_json(folder.path / "figures.json", result)
+    if dataset is None:
+        write_json(folder.figures, result)
     if report is not None:
         from cospair.report import write_report
 
@@ -75,7 +81,7 @@ def evaluate(
 
 def unseen_people(record: dict[str, Any], dataset: str | None) -> ImageSet:
     """Pictures of the people a run kept out of training, or all of another set."""
-    if dataset is not None and dataset != record["data"]["source"]:
+    if dataset is not None:
         return data.load(dataset)
     images = data.load(record["data"]["source"])
     held = set(record["data"]["test_identities"])
@@ -88,6 +94,20 @@ def unseen_people(record: dict[str, Any], dataset: str | None) -> ImageSet:
             "or name other data"
         )
     return images.subset(np.array(rows))
+
+
+def _check_unseen(record: dict[str, Any], pictures: torch.Tensor, images: ImageSet) -> None:
+    """Refuse pictures that the model was trained on, under whatever name they come."""
+    trained = set(record["train_pictures"])
+    seen = [i for i, found in enumerate(picture_hashes(pictures)) if found in trained]
+    if seen:
+        who = sorted({images.identities[images.labels[i]] for i in seen})
+        raise ValueError(
+            f"data must be people never seen in training, got {len(seen)} pictures the model was "
+            f"trained on, of {', '.join(who[:3])}{' and others' if len(who) > 3 else ''}; leave "
+            "the "
+            "data out to evaluate the people the run kept unseen"
+        )
 
 
 def embed(model: models.Embedder, images: ImageSet) -> torch.Tensor:

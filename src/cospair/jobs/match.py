@@ -40,6 +40,7 @@ def match(
         gallery.enrol([reference.name], model.embed(enrolled.unsqueeze(0)))
     embedding = model.embed(model.prepare(data.read_picture(query)).unsqueeze(0))[0]
     return {
+        "question": "identify" if reference.is_dir() else "verify",
         "query": str(query),
         "enrolled": len(gallery),
         "threshold": threshold.threshold,

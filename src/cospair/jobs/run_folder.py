@@ -10,6 +10,8 @@ from typing import Any
 from cospair import models
 from cospair.evaluation import Threshold
 
+RECORDED = {"created", "versions", "seed", "data", "model", "threshold", "train_pictures"}
+
 
 @dataclass(frozen=True)
 class RunFolder:
@@ -37,6 +39,11 @@ class RunFolder:
         return self.path / "run.json"
 
     @property
+    def figures(self) -> Path:
+        """Figures on the test people, JSON."""
+        return self.path / "figures.json"
+
+    @property
     def cache(self) -> Path:
         """Features that need not be computed twice."""
         return self.path / "cache"
@@ -58,8 +65,36 @@ class RunFolder:
                 f"run must be a folder that `cospair train` finished, got {self.path} without "
                 f"{', '.join(missing)}; train one with `cospair train DATA --out {self.path}`"
             )
-        record = json.loads(self.record.read_text())
-        return models.load_embedder(self.model), Threshold.from_json(self.threshold), record
+        record, threshold = self._record(), self._threshold()
+        found = models.file_sha256(self.model)
+        if found != threshold.model_sha256:
+            raise ValueError(
+                f"run must hold one model and its own threshold, got {self.model.name} with hash "
+                f"{found[:12]} beside a threshold for {threshold.model_sha256[:12]}; train again"
+            )
+        return models.load_embedder(self.model), threshold, record
+
+    def _record(self) -> dict[str, Any]:
+        try:
+            record = json.loads(self.record.read_text(encoding="utf-8"))
+        except ValueError:
+            record = None
+        if not isinstance(record, dict) or not record.keys() >= RECORDED:
+            raise ValueError(
+                "run must hold the record that `cospair train` wrote, got a damaged "
+                f"{self.record}; "
+                "train again"
+            )
+        return record
+
+    def _threshold(self) -> Threshold:
+        try:
+            return Threshold.from_json(self.threshold)
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"run must hold the threshold that `cospair train` wrote, got a damaged "
+                f"{self.threshold}; train again"
+            ) from None
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

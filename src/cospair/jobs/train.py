@@ -73,7 +73,7 @@ def train(
     recipe = recipe or Recipe()
     images = data.load(dataset)
     train_rows, test_rows = data.split_identities(images.labels, test=test, seed=seed)
-    _check_enough(images, train_rows)
+    _check_enough(images, train_rows, test_rows)
     folder = RunFolder(Path(out))
     folder.path.mkdir(parents=True, exist_ok=True)
     people, config = _prepare(images.subset(train_rows), recipe, progress=progress)
@@ -83,8 +83,9 @@ def train(
     threshold = _choose(trained, rule, model_sha256)
     threshold.to_json(folder.threshold)
     record = {
-        **_provenance(seed),
+        **provenance(seed),
         "data": _data_card(images, dataset, train_rows, test_rows),
+        "train_pictures": picture_hashes(people.pictures),
         "model": _model_card(trained.model, recipe, model_sha256),
         "threshold": {
             "threshold": threshold.threshold,
@@ -95,17 +96,29 @@ def train(
         },
     }
     write_json(folder.record, record)
+    folder.figures.unlink(missing_ok=True)  # another model's
     return record
 
 
-def _check_enough(images: ImageSet, rows: np.ndarray) -> None:
-    """Two people to train on and two to calibrate on, each kind of pair among them."""
-    people = np.unique(images.labels[rows], return_counts=True)[1]
+def picture_hashes(pictures: Tensor) -> list[str]:
+    """The first 16 hexadecimal digits of the SHA-256 of each prepared picture."""
+    return [sha256(picture.numpy().tobytes()).hexdigest()[:16] for picture in pictures]
+
+
+def _check_enough(images: ImageSet, train_rows: np.ndarray, test_rows: np.ndarray) -> None:
+    """People to train and calibrate on, and both kinds of pair among the test people."""
+    people = np.unique(images.labels[train_rows], return_counts=True)[1]
+    held = np.unique(images.labels[test_rows], return_counts=True)[1]
     if len(people) < 2 * _FOLDS or (people > 1).sum() < _FOLDS:
         raise ValueError(
             f"training needs at least {2 * _FOLDS} identities, {_FOLDS} of them with two pictures "
-            f"or more, got {len(people)} identities, {(people > 1).sum()} with two pictures; add "
-            "pictures or keep fewer identities for the test"
+            f"or more, got {len(people)} identities, {(people > 1).sum()} with two pictures, after "
+            f"{len(held)} were kept for the test; add pictures or keep fewer"
+        )
+    if len(held) < 2 or held.max() < 2:
+        raise ValueError(
+            "the test needs at least 2 identities, one of them with two pictures, got "
+            f"{len(held)} with at most {held.max()}; keep more identities for the test"
         )
 
 
@@ -227,7 +240,8 @@ def _choose(trained: _Trained, rule: evaluation.Rule | None, model_sha256: str) 
     )
 
 
-def _provenance(seed: int) -> dict[str, Any]:
+def provenance(seed: int) -> dict[str, Any]:
+    """When, with what, from which seed."""
     return {
         "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "versions": {
@@ -244,7 +258,7 @@ def _data_card(
 ) -> dict[str, Any]:
     return {
         "name": images.name,
-        "source": str(dataset),
+        "source": dataset if dataset == images.name else str(Path(dataset).resolve()),
         "credit": images.credit,
         "train": _counts(images, train_rows),
         "test": _counts(images, test_rows),
@@ -262,5 +276,5 @@ def _model_card(model: Embedder, recipe: Recipe, model_sha256: str) -> dict[str,
         "name": model.config.encoder,
         "dimensions": model.config.dimensions,
         "sha256": model_sha256,
-        "recipe": recipe.settings(),
+        "recipe": {**recipe.settings(), "dimensions": model.config.dimensions},
     }

@@ -107,7 +107,7 @@
 
   function pointTrace(name, place, far, tar, symbol, hue) {
     return {
-      name: name, mode: "markers", x: [place(far)], y: [100 * tar],
+      name: name, mode: "markers", cliponaxis: false, x: [place(far)], y: [100 * tar],
       marker: { symbol: symbol, size: 13, color: colour(hue), line: { color: colour(symbol === "diamond" ? "surface" : hue), width: 2 } },
       hovertemplate: name + "<br>" + hoverText(far, tar, null) + "<extra></extra>",
     };

@@ -213,7 +213,7 @@ void with_second(const PairTask& t, std::int64_t begin, std::int64_t end, double
   const std::int64_t d = t.d;
   if (!g) return run<T>(t, begin, end, scratch, make1, [](std::int64_t) { return Nowhere{}; }, sum);
   if (t.shared2) return run<T>(t, begin, end, scratch, make1, [=](std::int64_t) { return IntoSum{sum2}; }, sum);
-  if (t.streaming)
+  if (t.streaming && streamable(g, d * static_cast<std::int64_t>(sizeof(T))))
     return run<T>(t, begin, end, scratch, make1, [=](std::int64_t i) { return PastCaches<T>{g + i * d}; }, sum);
   run<T>(t, begin, end, scratch, make1, [=](std::int64_t i) { return ToMemory<T>{g + i * d}; }, sum);
 }
@@ -227,7 +227,7 @@ void rows(const PairTask& t, std::int64_t begin, std::int64_t end, double* scrat
     with_second<T>(t, begin, end, scratch, sum2, [](std::int64_t) { return Nowhere{}; }, sum);
   else if (t.shared1)
     with_second<T>(t, begin, end, scratch, sum2, [=](std::int64_t) { return IntoSum{sum1}; }, sum);
-  else if (t.streaming)
+  else if (t.streaming && streamable(g, d * static_cast<std::int64_t>(sizeof(T))))
     with_second<T>(t, begin, end, scratch, sum2, [=](std::int64_t i) { return PastCaches<T>{g + i * d}; }, sum);
   else
     with_second<T>(t, begin, end, scratch, sum2, [=](std::int64_t i) { return ToMemory<T>{g + i * d}; }, sum);

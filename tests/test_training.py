@@ -19,9 +19,10 @@ def clusters(classes: int = 6, each: int = 8, d: int = 10) -> tuple[torch.Tensor
     return centres[labels] + torch.randn(len(labels), d, generator=generator), labels
 
 
-def linear_run(folder, *, seed=0, recipe=QUICK, figure=None, save_every=4, stop=None):
+def linear_run(folder, *, seed=0, scale=1.0, recipe=QUICK, figure=None, save_every=4, stop=None):
     """Train a linear layer on clusters; `stop` breaks off at that step, as a crash would."""
     x, labels = clusters()
+    x = scale * x
     torch.manual_seed(0)
     model = nn.Linear(10, 8)
     seen = []
@@ -38,6 +39,7 @@ def linear_run(folder, *, seed=0, recipe=QUICK, figure=None, save_every=4, stop=
         labels,
         recipe,
         seed=seed,
+        data=x,
         figure=figure,
         folder=folder,
         save_every=save_every,
@@ -78,6 +80,30 @@ def test_another_runs_checkpoint_is_not_taken_up(tmp_path):
     again = linear_run(tmp_path, seed=0)
     assert torch.equal(again.weight, linear_run(None, seed=0).weight)
     assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == QUICK.steps
+
+
+def test_a_checkpoint_made_on_other_data_is_not_taken_up(tmp_path):
+    linear_run(tmp_path, scale=2.0)
+    assert torch.equal(linear_run(tmp_path).weight, linear_run(None).weight)
+
+
+def test_a_crash_while_a_checkpoint_is_written_does_not_mix_steps(tmp_path, monkeypatch):
+    whole = linear_run(tmp_path / "whole")
+    real, written = training.write_whole, []
+
+    def failing(path, content):
+        written.append(path.name)
+        if written.count("last.state.pt") == 2:
+            raise OSError("disk full")
+        real(path, content)
+
+    monkeypatch.setattr(training, "write_whole", failing)
+    with pytest.raises(OSError, match="disk full"):
+        linear_run(tmp_path / "broken")
+    monkeypatch.undo()
+    assert torch.equal(linear_run(tmp_path / "broken").weight, whole.weight)
+    metrics = [(tmp_path / name / "metrics.jsonl").read_text() for name in ("whole", "broken")]
+    assert metrics[0] == metrics[1]
 
 
 def test_the_best_model_by_the_figure_is_kept(tmp_path):

@@ -25,6 +25,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cospair.files import write_whole
+
 if TYPE_CHECKING:
     from PIL import Image
 
@@ -234,10 +236,7 @@ def save_embedder(model: Embedder, path: str | os.PathLike[str]) -> str:
         if stored_trunk or not name.startswith("trunk.")
     }
     content = save(tensors, metadata={_CONFIGURATION: json.dumps(asdict(model.config))})
-    path = Path(path)
-    beside = path.with_name(path.name + ".part")
-    beside.write_bytes(content)
-    beside.replace(path)
+    write_whole(path, content)
     return sha256(content).hexdigest()
 
 

@@ -13,6 +13,7 @@ Decisions of this file:
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
@@ -25,6 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from cospair.data import PKSampler, augment
+from cospair.files import write_whole
 from cospair.losses import AllPairsCosineEmbeddingLoss
 from cospair.models import Embedder, EmbedderConfig, linear, whitened_projection
 from cospair.recipes import Recipe
@@ -33,6 +35,7 @@ Examples = Callable[[Sequence[int], torch.Generator], Tensor]
 Figure = Callable[[nn.Module], float]
 
 _LAST, _BEST, _STATE = "last.safetensors", "best.safetensors", "last.state.pt"
+_METRICS = "metrics.jsonl"
 
 
 # ---- over a frozen trunk -----------------------------------------------------------------------
@@ -102,7 +105,8 @@ def train_head(
     def examples(rows: Sequence[int], generator: torch.Generator) -> Tensor:
         return white[torch.randint(len(white), (len(rows),), generator=generator), rows]
 
-    run(turn, examples, labels, recipe, seed=seed, folder=folder, progress=progress)
+    run(turn, examples, labels, recipe, seed=seed, data=views, folder=folder, progress=progress)
+    turn = turn.cpu()
     with torch.no_grad():
         return linear(turn.weight @ start.weight, turn.weight @ start.bias)
 
@@ -142,7 +146,17 @@ def train_from_scratch(
     def examples(rows: Sequence[int], generator: torch.Generator) -> Tensor:
         return augment(pictures[rows], recipe.augmentation(), generator)
 
-    run(model, examples, labels, recipe, seed=seed, figure=figure, folder=folder, progress=progress)
+    run(
+        model,
+        examples,
+        labels,
+        recipe,
+        seed=seed,
+        data=pictures,
+        figure=figure,
+        folder=folder,
+        progress=progress,
+    )
     return model.eval()
 
 
@@ -156,6 +170,7 @@ def run(
     recipe: Recipe,
     *,
     seed: int,
+    data: Tensor,
     figure: Figure | None = None,
     folder: str | os.PathLike[str] | None = None,
     save_every: int = 100,
@@ -169,6 +184,7 @@ def run(
         labels: Class of each row, 0 to classes - 1, int64 [n].
         recipe: Loss, batches, steps and rates.
         seed: Of batches and views.
+        data: What the examples are made of; a checkpoint made on other data is not taken up.
         figure: Error of a model on held-out people; taken every `save_every` steps.
         folder: Where `metrics.jsonl` and the checkpoints go; an unfinished run there is resumed.
         save_every: Steps between checkpoints.
@@ -186,7 +202,9 @@ def run(
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: recipe.pace(step))
     wrapped, optimizer, scheduler = accelerator.prepare(model, optimizer, scheduler)
     keeper = _Keeper(model, optimizer, scheduler, folder, figure)
-    keeper.identity = f"{recipe} seed {seed} labels {sha256(labels.numpy().tobytes()).hexdigest()}"
+    if folder is not None:
+        digest = sha256(labels.numpy().tobytes() + data.numpy().tobytes()).hexdigest()
+        keeper.identity = f"{recipe} seed {seed} data {digest}"
     wrapped.train()
     batches = list(_batches(labels, recipe, seed=seed))
     for step in _bar(range(keeper.resume(), recipe.steps), "training", shown=progress):
@@ -252,49 +270,49 @@ class _Keeper:
         from safetensors.torch import save
 
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "metrics.jsonl").open("a") as file:
+        with (folder / _METRICS).open("a") as file:
             file.writelines(json.dumps(record) + "\n" for record in self.records)
         content = save({name: value.cpu().contiguous() for name, value in tensors.items()})
         if improved:
-            _replace(folder / _BEST, content)
-        _replace(folder / _LAST, content)
+            write_whole(folder / _BEST, content)
+        write_whole(folder / _LAST, content)
+        # all that a resumed run takes up is in one file, so that its parts are of one step
         state = {
             "identity": self.identity,
             "step": step,
+            "model": tensors,
             "best": self.best,
+            "best_model": self.best_tensors,
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
         }
-        beside = folder / (_STATE + ".part")
-        torch.save(state, beside)
-        beside.replace(folder / _STATE)
+        written = io.BytesIO()
+        torch.save(state, written)
+        write_whole(folder / _STATE, written.getvalue())
 
     def resume(self) -> int:
         """Take up the same run in the folder, if any; returns the steps it has done."""
-        if self.folder is None or not (self.folder / _STATE).exists():
+        if self.folder is None:
             return 0
-        from safetensors.torch import load
+        path, step = self.folder / _STATE, 0
+        state: dict[str, Any] = torch.load(path, weights_only=True) if path.exists() else {}
+        if state.get("identity") == self.identity:
+            self.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.scheduler.load_state_dict(state["scheduler"])
+            self.best, self.best_tensors = state["best"], state["best_model"]
+            step = int(state["step"])
+        self._keep_metrics(self.folder / _METRICS, step)
+        return step
 
-        state = torch.load(self.folder / _STATE, weights_only=True)
-        if state["identity"] != self.identity:  # another run's: start over
-            (self.folder / "metrics.jsonl").unlink(missing_ok=True)
-            return 0
-        self.model.load_state_dict(load((self.folder / _LAST).read_bytes()))
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scheduler.load_state_dict(state["scheduler"])
-        self.best = state["best"]
-        self.best_tensors = load((self.folder / _BEST).read_bytes())
-        return int(state["step"])
+    def _keep_metrics(self, path: Path, steps: int) -> None:
+        """Drop the lines, one a step, that a broken-off or another run left past these steps."""
+        if path.exists():
+            write_whole(path, b"".join(path.read_bytes().splitlines(keepends=True)[:steps]))
 
     def finish(self) -> None:
         if self.best_tensors is not None:
             self.model.load_state_dict(self.best_tensors)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    beside = path.with_name(path.name + ".part")
-    beside.write_bytes(content)
-    beside.replace(path)
 
 
 def _bar(items: Sequence[Any], what: str, *, shown: bool) -> Any:

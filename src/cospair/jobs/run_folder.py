@@ -9,6 +9,7 @@ from typing import Any
 
 from cospair import models
 from cospair.evaluation import Threshold
+from cospair.files import write_whole
 
 RECORDED = {"created", "versions", "seed", "data", "model", "threshold", "train_pictures"}
 
@@ -99,6 +100,4 @@ class RunFolder:
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a dict as JSON, beside and renamed."""
-    beside = path.with_name(path.name + ".part")
-    beside.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
-    beside.replace(path)
+    write_whole(path, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())

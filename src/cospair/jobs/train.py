@@ -18,6 +18,7 @@ import cospair
 from cospair import data, evaluation, models, recipes, training
 from cospair.data import ImageSet
 from cospair.evaluation import PairScores, Threshold
+from cospair.files import write_whole
 from cospair.jobs.run_folder import RunFolder, write_json
 from cospair.models import Embedder
 from cospair.recipes import Recipe
@@ -76,7 +77,7 @@ def train(
     _check_enough(images, train_rows, test_rows)
     folder = RunFolder(Path(out))
     folder.path.mkdir(parents=True, exist_ok=True)
-    people, config = _prepare(images.subset(train_rows), recipe, progress=progress)
+    people, config = _prepare(images.subset(train_rows), recipe)
     fit = _fit_head if recipe.encoder == "efficientnet-lite0" else _fit_from_scratch
     trained = fit(people, config, recipe, folder, seed=seed, progress=progress)
     model_sha256 = models.save_embedder(trained.model, folder.model)
@@ -122,9 +123,7 @@ def _check_enough(images: ImageSet, train_rows: np.ndarray, test_rows: np.ndarra
         )
 
 
-def _prepare(
-    images: ImageSet, recipe: Recipe, *, progress: bool
-) -> tuple[_People, models.EmbedderConfig]:
+def _prepare(images: ImageSet, recipe: Recipe) -> tuple[_People, models.EmbedderConfig]:
     sample = [images.picture(i) for i in range(0, len(images), max(1, len(images) // 50))]
     grey = all(picture.mode == "L" for picture in sample)
     sizes = [picture.size for picture in sample]
@@ -206,7 +205,7 @@ def _cached_views(
     progress: bool,
 ) -> Tensor:
     """Features of the views, from the cache where the same pictures were there before."""
-    from safetensors.torch import load_file, save_file
+    from safetensors.torch import load_file, save
 
     how = (model.config, recipe.views, recipe.augmentation(), seed, tuple(people.pictures.shape))
     name = sha256(repr(how).encode() + people.pictures.numpy().tobytes()).hexdigest()[:32]
@@ -215,9 +214,7 @@ def _cached_views(
         return load_file(path)["views"]
     views = training.feature_views(model, people.pictures, recipe, seed=seed, progress=progress)
     folder.cache.mkdir(exist_ok=True)
-    beside = path.with_name(path.name + ".part")
-    save_file({"views": views}, beside)
-    beside.replace(path)
+    write_whole(path, save({"views": views}))
     return views
 
 

@@ -224,7 +224,7 @@ def _run(
         target = target.to(torch.float64 if target.is_floating_point() else torch.int64)
     g1, g2 = gradients or (None, None)
     written = sum(g.numel() * g.element_size() for g in (g1, g2) if g is not None)
-    streaming = written >= _BYTES_STREAMED and d * x1.element_size() % 64 == 0
+    streaming = written >= _BYTES_STREAMED
     threads = min(torch.get_num_threads(), 1 + n * d * x1.element_size() // _BYTES_A_THREAD)
     total, invalid = _pairs.pairs(
         _ELEMENTS[x1.dtype], x1.data_ptr(), 0 if shared1 else x1.stride(0), shared1,

@@ -20,36 +20,52 @@
 namespace cospair {
 namespace {
 
+// Scalars of a row are wider than double where the elements are double, and double where it carries figures to spare.
+template <class T>
+struct WideOf {
+  using type = double;
+};
+template <>
+struct WideOf<double> {
+  using type = long double;
+};
+template <class T>
+using Wide = typename WideOf<T>::type;
+
+template <class T>
 struct Cosine {
-  long double rest = 0;  // s = anchor + rest
-  double anchor = 0;
-  double norm1 = 0, norm2 = 0;  // squared lengths
-  double lengths = 0;           // |a| |b|
-  double gap = 0;               // 1 - |s|, where near
-  double factor = 0;            // sigma lambda, where near
-  double delta = 0;             // relative error of lambda
-  bool near = false;
-  bool zero = false;      // a zero row: s = 0 by convention, gradient 0
-  bool parallel = false;  // the rows differ by no more than the rounding of lambda
-  bool broken = false;    // NaN or infinity came in
+  Wide<T> rest;  // s = anchor + rest
+  double anchor;
+  double norm1, norm2;  // squared lengths
+  double lengths;       // |a| |b|
+  double gap;           // 1 - |s|, where near
+  double factor;        // sigma lambda, where near
+  double delta;         // relative error of lambda
+  bool near;
+  bool zero;      // a zero row: s = 0 by convention, gradient 0
+  bool parallel;  // the rows differ by no more than the rounding of lambda
+  bool broken;    // NaN or infinity came in
   double cosine() const { return static_cast<double>(anchor + rest); }
 };
 
+template <class T>
 struct Moments {
-  long double norm1, norm2, dot;
+  Wide<T> norm1, norm2, dot;
 };
 
 // float32 and narrower: products are exact in double, sums carry 29 bits more than the input.
 template <class T>
-inline Moments moments(const T* a, const T* b, std::int64_t d) {
+inline Moments<T> moments(const T* a, const T* b, std::int64_t d) {
   Lanes n1[2] = {}, n2[2] = {}, dot[2] = {};
   std::int64_t j = 0;
   for (; j + 2 * kLanes <= d; j += 2 * kLanes) {
+    Lanes x[2], y[2];
+    load_two(a + j, x[0], x[1]);
+    load_two(b + j, y[0], y[1]);
     for (int u = 0; u < 2; ++u) {
-      const Lanes x = load(a + j + u * kLanes), y = load(b + j + u * kLanes);
-      n1[u] = multiply_add(x, x, n1[u]);
-      n2[u] = multiply_add(y, y, n2[u]);
-      dot[u] = multiply_add(x, y, dot[u]);
+      n1[u] = multiply_add(x[u], x[u], n1[u]);
+      n2[u] = multiply_add(y[u], y[u], n2[u]);
+      dot[u] = multiply_add(x[u], y[u], dot[u]);
     }
   }
   double s1 = total(n1[0] + n1[1]), s2 = total(n2[0] + n2[1]), s12 = total(dot[0] + dot[1]);
@@ -82,7 +98,7 @@ struct Compensated {
 };
 
 template <>
-inline Moments moments<double>(const double* a, const double* b, std::int64_t d) {
+inline Moments<double> moments<double>(const double* a, const double* b, std::int64_t d) {
   Compensated n1, n2, dot;
   std::int64_t j = 0;
   for (; j + kLanes <= d; j += kLanes) {
@@ -119,7 +135,10 @@ inline double squared_distance(const T* p, const T* q, double factor, std::int64
   return total(sum) + rest;
 }
 
-inline bool finite(long double x) { return x - x == 0; }
+template <class Scalar>
+inline bool finite(Scalar x) {
+  return x - x == 0;
+}
 
 // How near +-1 the cosine is taken from the difference of the rows: where double has no bits to spare, early.
 template <class T>
@@ -128,7 +147,7 @@ template <>
 constexpr double kNear<double> = __LDBL_MANT_DIG__ > 53 ? 0.99 : 0.5;
 
 template <class T>
-inline void settle_near(Cosine& c, const Moments& m, const T* a, const T* b, std::int64_t d) {
+inline void settle_near(Cosine<T>& c, const Moments<T>& m, const T* a, const T* b, std::int64_t d) {
   c.anchor = c.rest > 0 ? 1 : -1;
   const bool first_longer = c.norm1 >= c.norm2;
   double lambda;
@@ -152,30 +171,29 @@ inline void settle_near(Cosine& c, const Moments& m, const T* a, const T* b, std
   c.rest = -c.anchor * c.gap;
 }
 
+inline double root(double x) { return __builtin_sqrt(x); }
+inline long double root(long double x) { return __builtin_sqrtl(x); }
+
+// Written where it will be read: a copy by vector loads would wait for the scalar stores before it.
 template <class T>
-inline Cosine cosine(const T* a, const T* b, std::int64_t d) {
-  const Moments m = moments(a, b, d);
-  Cosine c;
+inline void cosine(const T* a, const T* b, std::int64_t d, Cosine<T>& c) {
+  const Moments<T> m = moments(a, b, d);
+  c.anchor = c.gap = c.factor = c.delta = 0;
+  c.near = c.parallel = false;
   c.norm1 = static_cast<double>(m.norm1);
   c.norm2 = static_cast<double>(m.norm2);
-  c.broken = !finite(m.norm1) || !finite(m.norm2) || !finite(m.dot);
+  c.broken = !finite(m.norm1 + m.norm2 + m.dot);
   c.zero = !c.broken && (m.norm1 == 0 || m.norm2 == 0);
-  if (c.broken || c.zero) return c;
+  c.rest = 0;
+  c.lengths = 0;
+  if (c.broken || c.zero) return;
   // double's own range is enough for the product of two squared lengths of float32 rows and of rescued double rows
-  long double s;
-  if constexpr (sizeof(T) == sizeof(double)) {
-    const long double lengths = __builtin_sqrtl(m.norm1 * m.norm2);
-    c.lengths = static_cast<double>(lengths);
-    s = m.dot / lengths;
-  } else {
-    c.lengths = __builtin_sqrt(c.norm1 * c.norm2);
-    s = static_cast<double>(m.dot) / c.lengths;
-  }
-  s = s > 1 ? 1 : s < -1 ? -1 : s;
-  c.near = s > kNear<T> || s < -kNear<T>;
-  c.rest = s;
+  const Wide<T> lengths = root(m.norm1 * m.norm2);
+  c.lengths = static_cast<double>(lengths);
+  const Wide<T> s = m.dot / lengths;
+  c.rest = s > 1 ? 1 : s < -1 ? -1 : s;
+  c.near = c.rest > kNear<T> || c.rest < -kNear<T>;
   if (c.near) settle_near(c, m, a, b, d);
-  return c;
 }
 
 }  // namespace

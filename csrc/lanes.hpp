@@ -1,6 +1,6 @@
-// Eight lanes of double: how elements of every supported type enter the arithmetic and leave it.
+// Eight lanes of double and sixteen of float: how elements of every supported type enter the arithmetic and leave it.
 //
-// Every sum in the kernels runs in these lanes, in the same order on every machine, so that a result does not
+// Every sum in the kernels runs in the lanes of double, in the same order on every machine, so that a result does not
 // depend on the vector width the build was given. This is the only file that knows instruction sets.
 #pragma once
 
@@ -15,8 +15,12 @@ namespace cospair {
 namespace {
 
 constexpr int kLanes = 8;
+constexpr int kSingles = 16;
 
 typedef double Lanes __attribute__((vector_size(64)));
+typedef float Singles __attribute__((vector_size(64)));
+typedef std::uint32_t Words16 __attribute__((vector_size(64)));
+typedef std::uint16_t Halfwords16 __attribute__((vector_size(32)));
 typedef float Floats __attribute__((vector_size(32)));
 typedef std::uint32_t Words __attribute__((vector_size(32)));
 typedef std::uint16_t Halfwords __attribute__((vector_size(16)));
@@ -32,8 +36,18 @@ using Half = _Float16;
 
 inline Lanes splat(double value) { return Lanes{} + value; }
 
-// Lanes added pairwise, always in this order.
-inline double total(Lanes v) { return ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7])); }
+// Lanes added by halves, always in this order: ((0 + 4) + (2 + 6)) + ((1 + 5) + (3 + 7)).
+inline double total(Lanes v) {
+  typedef double Four __attribute__((vector_size(32)));
+  typedef double Two __attribute__((vector_size(16)));
+  Four four[2];
+  std::memcpy(four, &v, sizeof v);
+  const Four sum = four[0] + four[1];
+  Two two[2];
+  std::memcpy(two, &sum, sizeof sum);
+  const Two last = two[0] + two[1];
+  return last[0] + last[1];
+}
 
 // One rounding, whatever the machine: the error-free transformations rest on it.
 inline Lanes fused(Lanes a, Lanes b, Lanes c) {
@@ -63,6 +77,24 @@ inline Lanes multiply_add(Lanes a, Lanes b, Lanes c) {
 #endif
 }
 
+inline Singles splat_single(float value) { return Singles{} + value; }
+
+inline Singles multiply_add(Singles a, Singles b, Singles c) {
+#if defined(__AVX512F__)
+  return _mm512_fmadd_ps(a, b, c);
+#elif defined(__FMA__)
+  __m256 x[2], y[2], z[2];
+  std::memcpy(x, &a, sizeof a);
+  std::memcpy(y, &b, sizeof b);
+  std::memcpy(z, &c, sizeof c);
+  for (int h = 0; h < 2; ++h) z[h] = _mm256_fmadd_ps(x[h], y[h], z[h]);
+  std::memcpy(&c, z, sizeof c);
+  return c;
+#else
+  return a * b + c;
+#endif
+}
+
 // ---- into lanes ------------------------------------------------------------------------------------------------
 
 inline Lanes load(const double* p) {
@@ -84,6 +116,21 @@ inline Lanes load(const BFloat16* p) {
   Floats f;
   std::memcpy(&f, &wide, sizeof f);
   return __builtin_convertvector(f, Lanes);
+}
+
+inline Singles load_singles(const float* p) {
+  Singles v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+
+inline Singles load_singles(const BFloat16* p) {
+  Halfwords16 v;
+  std::memcpy(&v, p, sizeof v);
+  const Words16 wide = __builtin_convertvector(v, Words16) << 16;
+  Singles f;
+  std::memcpy(&f, &wide, sizeof f);
+  return f;
 }
 
 inline double scalar(double x) { return x; }
@@ -117,6 +164,15 @@ inline void store(BFloat16* p, Lanes v) {
   std::memcpy(p, &h, sizeof h);
 }
 
+inline void store(float* p, Singles v) { std::memcpy(p, &v, sizeof v); }
+
+inline void store(BFloat16* p, Singles v) {  // no NaN comes here
+  Words16 bits;
+  std::memcpy(&bits, &v, sizeof bits);
+  const Halfwords16 h = __builtin_convertvector((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16, Halfwords16);
+  std::memcpy(p, &h, sizeof h);
+}
+
 inline void put(double* p, double x) { *p = x; }
 inline void put(float* p, double x) { *p = static_cast<float>(x); }
 inline void put(BFloat16* p, double x) {
@@ -137,6 +193,26 @@ inline Lanes load(const Half* p) {
 #endif
 }
 
+inline Singles load_singles(const Half* p) {
+#if defined(__AVX512F__)
+  // all lanes by a mask: of the plain form, GCC 12 warns in its own header
+  return static_cast<Singles>(_mm512_maskz_cvtph_ps(0xffff, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))));
+#else
+  Singles v;
+  for (int l = 0; l < kSingles; ++l) v[l] = static_cast<float>(p[l]);
+  return v;
+#endif
+}
+
+inline void store(Half* p, Singles v) {
+#if defined(__AVX512F__)
+  const __m256i h = _mm512_maskz_cvtps_ph(0xffff, v, _MM_FROUND_TO_NEAREST_INT);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), h);
+#else
+  for (int l = 0; l < kSingles; ++l) p[l] = static_cast<Half>(v[l]);
+#endif
+}
+
 inline double scalar(Half x) { return static_cast<double>(static_cast<float>(x)); }
 
 inline void store(Half* p, Lanes v) {
@@ -151,6 +227,30 @@ inline void store(Half* p, Lanes v) {
 inline void put(Half* p, double x) { *p = static_cast<Half>(static_cast<float>(x)); }
 #endif
 
+// ---- for sums over a row, where the order of the elements is free -----------------------------------------------
+
+// Sixteen elements as two vectors.
+template <class T>
+inline void load_two(const T* p, Lanes& first, Lanes& second) {
+  first = load(p);
+  second = load(p + kLanes);
+}
+
+inline Floats as_floats(Words w) {
+  Floats f;
+  std::memcpy(&f, &w, sizeof f);
+  return f;
+}
+
+// A 32-bit word holds two bfloat16: its upper half is one as it stands, its lower half one step to the left.
+template <>
+inline void load_two(const BFloat16* p, Lanes& first, Lanes& second) {
+  Words both;
+  std::memcpy(&both, p, sizeof both);
+  first = __builtin_convertvector(as_floats(both << 16), Lanes);
+  second = __builtin_convertvector(as_floats(both & 0xffff0000u), Lanes);
+}
+
 // ---- past the caches -------------------------------------------------------------------------------------------
 // Stores that do not read the line first: for gradients larger than the last-level cache. p must be aligned to
 // one store (streamable() says whether a whole array is); streamed() orders them before what follows.
@@ -164,22 +264,29 @@ inline bool streamable(const void* p, std::int64_t row_bytes) {
 #endif
 }
 
-template <class T>
-inline void stream(T* p, Lanes v) {
+template <class T, class Vector>
+inline void stream(T* p, Vector v) {
 #if defined(__SSE2__)
-  T out[kLanes];
-  store(out, v);
-#if defined(__AVX__)
-  if constexpr (sizeof out >= 32) {
-    for (unsigned at = 0; at < sizeof out; at += 32)
-      _mm256_stream_si256(reinterpret_cast<__m256i*>(reinterpret_cast<char*>(p) + at),
-                          _mm256_loadu_si256(reinterpret_cast<const __m256i*>(reinterpret_cast<char*>(out) + at)));
+  constexpr unsigned size = sizeof(T) * (sizeof v / sizeof v[0]);
+  char out[size];
+  store(reinterpret_cast<T*>(out), v);
+  char* to = reinterpret_cast<char*>(p);
+#if defined(__AVX512F__)
+  if constexpr (size == 64) {
+    _mm512_stream_si512(reinterpret_cast<__m512i*>(to), _mm512_loadu_si512(out));
     return;
   }
 #endif
-  for (unsigned at = 0; at < sizeof out; at += 16)
-    _mm_stream_si128(reinterpret_cast<__m128i*>(reinterpret_cast<char*>(p) + at),
-                     _mm_loadu_si128(reinterpret_cast<const __m128i*>(reinterpret_cast<char*>(out) + at)));
+#if defined(__AVX__)
+  if constexpr (size >= 32) {
+    for (unsigned at = 0; at < size; at += 32)
+      _mm256_stream_si256(reinterpret_cast<__m256i*>(to + at),
+                          _mm256_loadu_si256(reinterpret_cast<const __m256i*>(out + at)));
+    return;
+  }
+#endif
+  for (unsigned at = 0; at < size; at += 16)
+    _mm_stream_si128(reinterpret_cast<__m128i*>(to + at), _mm_loadu_si128(reinterpret_cast<const __m128i*>(out + at)));
 #else
   store(p, v);
 #endif

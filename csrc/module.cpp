@@ -1,159 +1,222 @@
-// The binding: addresses and sizes in, two numbers out. Chooses the instruction set once, shares rows among threads.
+// The binding: a task is read from tensors, run, and leaves a loss and its gradients as new tensors.
 #include <nanobind/nanobind.h>
-#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cstdint>
-#include <cstring>
 #include <string>
-#include <system_error>
-#include <thread>
 #include <utility>
-#include <vector>
 
-#include "pairs.hpp"
-
-namespace nb = nanobind;
+#include "batch.hpp"
+#include "lanes.hpp"
+#include "tensors.hpp"
 
 namespace cospair {
 namespace {
 
-struct InstructionSet {
-  const char* name;
-  PairRows pair_rows;
-};
+enum class Reduction { none, mean, sum, unknown };
+constexpr const char* kReductions[] = {"none", "mean", "sum"};
 
-InstructionSet choose_instruction_set() {
-#if defined(COSPAIR_X86)
-  __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512cd"))
-    return {"x86-64-v4", v4::pair_rows};
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2"))
-    return {"x86-64-v3", v3::pair_rows};
+// Below this a second thread costs more than it brings; above the other, stores past the caches pay.
+constexpr std::int64_t kBytesAThread = std::int64_t{1} << 20;
+constexpr std::int64_t kBytesStreamed = std::int64_t{4} << 20;
+
+std::int64_t size_of(Dtype dtype) { return dtype == Dtype::f64 ? 8 : dtype == Dtype::f32 ? 4 : 2; }
+
+bool rows_of(const View& x, std::int64_t n, const void*& rows, std::int64_t& stride, bool& shared) {
+  if (x.ndim != 2 || (x.shape[0] != n && x.shape[0] != 1) || (x.shape[1] > 1 && x.strides[1] != 1)) return false;
+  shared = x.shape[0] == 1 && n > 1;
+  rows = x.data;
+  stride = shared ? 0 : x.strides[0];
+  return true;
+}
+
+TargetKind target_kind(Dtype dtype) {
+  switch (dtype) {
+    case Dtype::i64:
+      return TargetKind::i64;
+    case Dtype::i32:
+      return TargetKind::i32;
+    case Dtype::f32:
+      return TargetKind::f32;
+    case Dtype::f64:
+      return TargetKind::f64;
+    default:
+      return TargetKind::boolean;
+  }
+}
+
+// Fills the inputs' side of a task; false for anything that the kernels do not read as it is.
+bool read_inputs(nb::handle x1, nb::handle x2, nb::handle target, nb::handle weight, PairTask& t) {
+  View a, b, y, w;
+  if (!read(x1, a) || !read(x2, b) || !read(target, y)) return false;
+  if (a.dtype != b.dtype || a.dtype > Dtype::bf16) return false;
+#if !defined(COSPAIR_HALF)
+  if (a.dtype == Dtype::f16) return false;
 #endif
-  return {"baseline", baseline::pair_rows};
+  if (y.ndim != 1 || y.dtype == Dtype::other || y.dtype == Dtype::f16 || y.dtype == Dtype::bf16) return false;
+  t.element = static_cast<Element>(a.dtype);
+  t.n = y.shape[0];
+  t.d = a.shape[1];
+  if (t.n < 1 || t.d < 1 || a.shape[1] != b.shape[1] || (a.shape[0] != t.n && b.shape[0] != t.n)) return false;
+  if (!rows_of(a, t.n, t.x1, t.stride1, t.shared1) || !rows_of(b, t.n, t.x2, t.stride2, t.shared2)) return false;
+  t.target = y.data;
+  t.target_kind = target_kind(y.dtype);
+  t.target_stride = y.strides[0];
+  if (weight.is_none()) return true;
+  if (!read(weight, w) || w.dtype != Dtype::f64 || w.ndim != 1 || w.shape[0] != t.n) return false;
+  if (t.n > 1 && w.strides[0] != 1) return false;
+  t.weight = static_cast<const double*>(w.data);
+  return true;
 }
 
-const InstructionSet kInstructionSet = choose_instruction_set();
-
-// Chunks depend on the number of rows alone, and their sums are added in order: the number of threads changes nothing.
-// A shared input keeps a partial gradient a chunk, so long rows have fewer.
-constexpr std::int64_t kChunks = 64;
-constexpr std::int64_t kPartialElements = std::int64_t{1} << 23;
-
-struct Chunks {
-  std::int64_t rows_each, count;
-  Chunks(std::int64_t n, std::int64_t d) {
-    const std::int64_t wanted = std::clamp<std::int64_t>(kPartialElements / d, 1, kChunks);
-    rows_each = std::max<std::int64_t>(1, (n + wanted - 1) / wanted);
-    count = (n + rows_each - 1) / rows_each;
-  }
-};
-
-template <class T>
-void sum_chunks(const std::vector<double>& partial, std::int64_t chunks, std::int64_t d, T* out) {
-  for (std::int64_t j = 0; j < d; ++j) {
-    double sum = 0;
-    for (std::int64_t c = 0; c < chunks; ++c) sum += partial[static_cast<std::size_t>(c * d + j)];
-    out[j] = static_cast<T>(sum);
-  }
+bool margin_of(nb::handle value, double& margin) {
+  if (!PyFloat_CheckExact(value.ptr()) && !PyLong_CheckExact(value.ptr())) return false;
+  margin = PyFloat_AsDouble(value.ptr());
+  if (margin == -1 && PyErr_Occurred()) PyErr_Clear(), margin = 2;
+  return margin >= -1 && margin <= 1;
 }
 
-// A shared input's gradient leaves as double; the caller rounds it to the input's type.
-struct SharedGradient {
-  double* out;
-  std::vector<double> partial;
-  SharedGradient(void* gradient, bool shared, std::int64_t chunks, std::int64_t d)
-      : out(shared ? static_cast<double*>(gradient) : nullptr),
-        partial(out ? static_cast<std::size_t>(chunks * d) : 0, 0.0) {}
-  double* chunk(std::int64_t c, std::int64_t d) { return out ? partial.data() + c * d : nullptr; }
-};
+Reduction reduction_of(nb::handle word) {
+  if (!PyUnicode_Check(word.ptr())) return Reduction::unknown;
+  for (int i = 0; i < 3; ++i)
+    if (PyUnicode_CompareWithASCIIString(word.ptr(), kReductions[i]) == 0) return static_cast<Reduction>(i);
+  return Reduction::unknown;
+}
 
-PairSum run_pairs(const PairTask& task, int threads) {
-  const Chunks chunks(task.n, task.d);
-  SharedGradient shared1(task.gradient1, task.shared1, chunks.count, task.d);
-  SharedGradient shared2(task.gradient2, task.shared2, chunks.count, task.d);
-  std::vector<PairSum> sums(static_cast<std::size_t>(chunks.count));
-  const int workers = static_cast<int>(std::min<std::int64_t>(threads, chunks.count));
-  const std::size_t scratch_each = task.element == Element::f64 ? static_cast<std::size_t>(4 * task.d) : 0;
-  std::vector<double> scratch(scratch_each * static_cast<std::size_t>(workers));
-  std::atomic<std::int64_t> next{0};
-  auto work = [&](int worker) {  // allocates nothing: an exception could not leave its thread
-    double* own = scratch.data() + scratch_each * static_cast<std::size_t>(worker);
-    for (std::int64_t c; (c = next.fetch_add(1)) < chunks.count;) {
-      const std::int64_t begin = c * chunks.rows_each, end = std::min(task.n, begin + chunks.rows_each);
-      kInstructionSet.pair_rows(task, begin, end, own, shared1.chunk(c, task.d), shared2.chunk(c, task.d),
-                                sums[static_cast<std::size_t>(c)]);
+void write(void* to, Dtype dtype, double value) {
+  if (dtype == Dtype::f32) put(static_cast<float*>(to), value);
+  if (dtype == Dtype::f64) put(static_cast<double*>(to), value);
+  if (dtype == Dtype::bf16) put(static_cast<BFloat16*>(to), value);
+#if defined(COSPAIR_HALF)
+  if (dtype == Dtype::f16) put(static_cast<Half*>(to), value);
+#endif
+}
+
+// A call's pairs and options. It holds no tensor: what it is run on is given to it, once with the addresses that were
+// read to make it, later by reading them again.
+class Task {
+ public:
+  PairTask pairs{};
+  Reduction reduction = Reduction::mean;
+  double divisor = 1;
+  Dtype result = Dtype::f32;
+  bool strict = true;  // an invalid target raises; otherwise it makes its pair's loss NaN
+
+  // (loss, gradient of x1 or None, gradient of x2 or None)
+  nb::tuple run(nb::handle x1, nb::handle x2, nb::handle target, bool wanted1, bool wanted2) {
+    pairs.scale = 1 / divisor;
+    nb::object losses;
+    if (reduction == Reduction::none) {
+      wanted1 = wanted2 = false;
+      losses = empty(pairs.n, static_cast<Dtype>(pairs.element));
+      pairs.losses = data_of(losses);
     }
-  };
-  std::vector<std::thread> helpers;
-  helpers.reserve(static_cast<std::size_t>(workers));
-  try {
-    for (int i = 1; i < workers; ++i) helpers.emplace_back(work, i);
-  } catch (const std::system_error&) {
-    // the system has no thread to give: those that started, and this one, do the rest
+    auto [g1, g2] = fill(x1, x2, target, wanted1, wanted2);
+    if (reduction != Reduction::none) {
+      losses = scalar(result);
+      write(data_of(losses), result, total_ / divisor);
+    }
+    return nb::make_tuple(losses, g1, g2);
   }
-  work(0);
-  for (auto& helper : helpers) helper.join();
-  if (shared1.out) sum_chunks(shared1.partial, chunks.count, task.d, shared1.out);
-  if (shared2.out) sum_chunks(shared2.partial, chunks.count, task.d, shared2.out);
-  PairSum sum;
-  for (const PairSum& part : sums) {
-    const double t = sum.high + part.high;
-    const double z = t - sum.high;
-    sum.low += ((sum.high - (t - z)) + (part.high - z)) + part.low;
-    sum.high = t;
-    if (sum.invalid < 0) sum.invalid = part.invalid;
+
+  // Both gradients for another upstream gradient: one number for all, or one a row in the weights.
+  nb::tuple gradients(nb::handle x1, nb::handle x2, nb::handle target, nb::handle weight, double scale, bool wanted1,
+                      bool wanted2) {
+    PairTask again{};
+    again.margin = pairs.margin;
+    again.positive_margin = pairs.positive_margin;
+    if (!read_inputs(x1, x2, target, weight, again))
+      throw nb::value_error("x1, x2, target and weight must be those of the forward pass; they changed since");
+    pairs = again;
+    pairs.scale = scale;
+    auto [g1, g2] = fill(x1, x2, target, wanted1, wanted2);
+    return nb::make_tuple(g1, g2);
   }
-  return sum;
+
+ private:
+  double total_ = 0;
+
+  std::pair<nb::object, nb::object> fill(nb::handle x1, nb::handle x2, nb::handle target, bool wanted1, bool wanted2) {
+    const std::int64_t size = size_of(static_cast<Dtype>(pairs.element)), row = pairs.d * size;
+    const std::int64_t bytes1 = pairs.shared1 ? row : pairs.n * row, bytes2 = pairs.shared2 ? row : pairs.n * row;
+    nb::object g1 = nb::none(), g2 = nb::none();
+    if (wanted1) g1 = empty_like(x1, static_cast<std::size_t>(bytes1)), pairs.gradient1 = data_of(g1);
+    if (wanted2) g2 = empty_like(x2, static_cast<std::size_t>(bytes2)), pairs.gradient2 = data_of(g2);
+    pairs.streaming = (wanted1 ? bytes1 : 0) + (wanted2 ? bytes2 : 0) >= kBytesStreamed;
+    const std::int64_t useful = 1 + pairs.n * row / kBytesAThread;
+    const int threads = useful == 1 ? 1 : static_cast<int>(std::min<std::int64_t>(thread_count(), useful));
+    PairSum sum;
+    {
+      nb::gil_scoped_release nogil;
+      sum = run_pairs(pairs, threads);
+    }
+    const double total = sum.high + sum.low;
+    const std::int64_t invalid = sum.invalid;
+    forget();
+    if (invalid >= 0 && strict) refuse_target(target, invalid);
+    total_ = total;
+    return {g1, g2};
+  }
+
+  void forget() {  // the addresses were the call's
+    pairs.x1 = pairs.x2 = pairs.target = pairs.weight = nullptr;
+    pairs.losses = pairs.gradient1 = pairs.gradient2 = nullptr;
+  }
+};
+
+// A task where nothing is left to check, convert or intercept; otherwise None.
+nb::object plan(nb::handle x1, nb::handle x2, nb::handle target, nb::handle margin, nb::handle positive_margin,
+                nb::handle reduction) {
+  Task task;
+  task.reduction = reduction_of(reduction);
+  if (task.reduction == Reduction::unknown || !margin_of(margin, task.pairs.margin) ||
+      !margin_of(positive_margin, task.pairs.positive_margin) || !eager() ||
+      !read_inputs(x1, x2, target, nb::none(), task.pairs))
+    return nb::none();
+  task.result = static_cast<Dtype>(task.pairs.element);
+  if (task.reduction == Reduction::sum && task.result == Dtype::f16 && 2 * task.pairs.n > 65504) return nb::none();
+  if (task.reduction == Reduction::mean) task.divisor = static_cast<double>(task.pairs.n);
+  return nb::cast(std::move(task));
 }
 
-void* address(std::uintptr_t value) { return reinterpret_cast<void*>(value); }
-
-std::pair<double, std::int64_t> pairs(int element, std::uintptr_t x1, std::int64_t stride1, bool shared1,
-                                      std::uintptr_t x2, std::int64_t stride2, bool shared2, std::uintptr_t target,
-                                      int target_kind, std::int64_t target_stride, std::uintptr_t weight,
-                                      std::int64_t n, std::int64_t d, double margin, double positive_margin,
-                                      double scale, std::uintptr_t losses, std::uintptr_t gradient1,
-                                      std::uintptr_t gradient2, bool streaming, int threads) {
-  const PairTask task{static_cast<Element>(element),
-                      address(x1),
-                      address(x2),
-                      stride1,
-                      stride2,
-                      shared1,
-                      shared2,
-                      address(target),
-                      static_cast<TargetKind>(target_kind),
-                      target_stride,
-                      static_cast<const double*>(address(weight)),
-                      n,
-                      d,
-                      margin,
-                      positive_margin,
-                      scale,
-                      address(losses),
-                      address(gradient1),
-                      address(gradient2),
-                      streaming};
-  const PairSum sum = run_pairs(task, threads);
-  return {sum.high + sum.low, sum.invalid};
+// A task on tensors that Python made ready: it raises where plan() declines.
+Task task_of(nb::handle x1, nb::handle x2, nb::handle target, nb::handle weight, double margin, double positive_margin,
+             nb::handle reduction, double divisor, bool wide, bool strict) {
+  Task task;
+  task.reduction = reduction_of(reduction);
+  task.pairs.margin = margin;
+  task.pairs.positive_margin = positive_margin;
+  if (task.reduction == Reduction::unknown || !read_inputs(x1, x2, target, weight, task.pairs))
+    throw nb::value_error("x1, x2, target and weight must be plain CPU tensors as the kernels read them");
+  task.result = wide ? Dtype::f32 : static_cast<Dtype>(task.pairs.element);
+  task.divisor = divisor;
+  task.strict = strict;
+  return task;
 }
 
 }  // namespace
 }  // namespace cospair
 
 NB_MODULE(_pairs, m) {
-  m.doc() = "Fused kernels of the pair loss over plain arrays; cospair.kernels.cpu is their only caller.";
-  m.def("pairs", &cospair::pairs, nb::call_guard<nb::gil_scoped_release>(),
-        "Loss sum and first row with an invalid target (-1: none); writes losses and gradients where asked.");
+  using namespace cospair;
+  m.doc() = "Fused kernels of the pair loss; cospair.kernels.cpu is their only caller.";
+  nb::class_<Task>(m, "Task", "Pairs and options of one call.")
+      .def("run", &Task::run, "(loss, gradient of x1 or None, gradient of x2 or None), for an upstream gradient of 1.")
+      .def_ro("divisor", &Task::divisor, "What the sum of the losses is divided by.")
+      .def_prop_ro("margin", [](const Task& t) { return t.pairs.margin; })
+      .def_prop_ro("positive_margin", [](const Task& t) { return t.pairs.positive_margin; })
+      .def_prop_ro("reduction", [](const Task& t) { return std::string(kReductions[static_cast<int>(t.reduction)]); })
+      .def("gradients", &Task::gradients, nb::arg(), nb::arg(), nb::arg(), nb::arg().none(), nb::arg(), nb::arg(),
+           nb::arg(), "Both gradients, scaled; per-row upstream gradients come in the weights.");
+  m.def("plan", &plan, nb::arg(), nb::arg(), nb::arg(), nb::arg().none(), nb::arg().none(), nb::arg().none(),
+        "A task where nothing is left to check, convert or intercept; otherwise None.");
+  m.def("task", &task_of, nb::arg(), nb::arg(), nb::arg(), nb::arg().none(), nb::arg(), nb::arg(), nb::arg(), nb::arg(),
+        nb::arg(), nb::arg(), "A task on tensors that were made ready for it.");
   m.def(
-      "instruction_set", [] { return std::string(cospair::kInstructionSet.name); },
+      "instruction_set", [] { return std::string(instruction_set()); },
       "The build of the kernels that this processor was given.");
-#if defined(__FLT16_MANT_DIG__)
+#if defined(COSPAIR_HALF)
   m.attr("has_half") = true;
 #else
   m.attr("has_half") = false;

@@ -19,27 +19,36 @@ struct Step {
   double along, own;
 };
 
+enum class Sink { row, sum, none };
+
 template <class T>
 struct ToMemory {  // a gradient row of its own
+  static constexpr Sink kKind = Sink::row;
   T* row;
+  void put_singles(std::int64_t j, Singles v) const { store(row + j, v); }
   void put_lanes(std::int64_t j, Lanes v) const { store(row + j, v); }
   void put_one(std::int64_t j, double v) const { put(row + j, v); }
 };
 
 template <class T>
 struct PastCaches {
+  static constexpr Sink kKind = Sink::row;
   T* row;
+  void put_singles(std::int64_t j, Singles v) const { stream(row + j, v); }
   void put_lanes(std::int64_t j, Lanes v) const { stream(row + j, v); }
   void put_one(std::int64_t j, double v) const { put(row + j, v); }
 };
 
 struct IntoSum {  // the gradient of an input that is one row for all
+  static constexpr Sink kKind = Sink::sum;
   double* row;
   void put_lanes(std::int64_t j, Lanes v) const { store(row + j, load(row + j) + v); }
   void put_one(std::int64_t j, double v) const { row[j] += v; }
 };
 
 struct Nowhere {
+  static constexpr Sink kKind = Sink::none;
+  void put_singles(std::int64_t, Singles) const {}
   void put_lanes(std::int64_t, Lanes) const {}
   void put_one(std::int64_t, double) const {}
 };
@@ -66,6 +75,63 @@ inline void away_gradients(const T* a, const T* b, Step step1, Step step2, Out1 
   }
 }
 
+// A multiple as float, and what its rounding left out.
+struct Split {
+  Singles high, low;
+  explicit Split(double x)
+      : high(splat_single(static_cast<float>(x))),
+        low(splat_single(static_cast<float>(x - static_cast<double>(static_cast<float>(x))))) {}
+};
+
+// own * x + along * y. The multiples keep their 48 bits, so that what is rounded is one product and the result.
+inline Singles combine(const Split& own, Singles x, const Split& along, Singles y) {
+  return multiply_add(own.high, x, multiply_add(along.high, y, multiply_add(own.low, x, along.low * y)));
+}
+
+// The same two forms in float, for rows and multiples of moderate size: half the instructions.
+template <class T, class Out1, class Out2>
+inline void away_gradients_single(const T* a, const T* b, Step step1, Step step2, Out1 out1, Out2 out2,
+                                  std::int64_t d) {
+  const Split own1(step1.own), along1(step1.along), own2(step2.own), along2(step2.along);
+  std::int64_t j = 0;
+  for (; j + kSingles <= d; j += kSingles) {
+    const Singles x = load_singles(a + j), y = load_singles(b + j);
+    out1.put_singles(j, combine(own1, x, along1, y));
+    out2.put_singles(j, combine(own2, y, along2, x));
+  }
+  for (; j < d; ++j) {
+    const double x = scalar(a[j]), y = scalar(b[j]);
+    out1.put_one(j, step1.own * x + step1.along * y);
+    out2.put_one(j, step2.own * y + step2.along * x);
+  }
+}
+
+template <class T, class OutP, class OutQ>
+inline void near_gradients_single(const T* p, const T* q, double factor, Step step_p, Step step_q, OutP out_p,
+                                  OutQ out_q, std::int64_t d) {
+  const Split minus(-factor);
+  const Singles own_p = splat_single(static_cast<float>(step_p.own)),
+                own_q = splat_single(static_cast<float>(step_q.own)),
+                along_p = splat_single(static_cast<float>(step_p.along)),
+                along_q = splat_single(static_cast<float>(step_q.along));
+  std::int64_t j = 0;
+  for (; j + kSingles <= d; j += kSingles) {
+    const Singles x = load_singles(p + j), y = load_singles(q + j);
+    const Singles e = multiply_add(minus.low, x, multiply_add(minus.high, x, y));
+    out_p.put_singles(j, multiply_add(own_p, x, along_p * e));
+    out_q.put_singles(j, multiply_add(own_q, y, along_q * e));
+  }
+  for (; j < d; ++j) {
+    const double x = scalar(p[j]), y = scalar(q[j]);
+    const double e = __builtin_fma(-factor, x, y);
+    out_p.put_one(j, step_p.own * x + step_p.along * e);
+    out_q.put_one(j, step_q.own * y + step_q.along * e);
+  }
+}
+
+// No product of such sizes leaves the range of float, and what underflows is below every result's rounding.
+inline bool moderate(double norm) { return norm > 0x1p-60 && norm < 0x1p60; }
+
 template <class T, class OutP, class OutQ>
 inline void near_gradients(const T* p, const T* q, double factor, Step step_p, Step step_q, OutP out_p, OutQ out_q,
                            std::int64_t d) {
@@ -84,9 +150,25 @@ inline void near_gradients(const T* p, const T* q, double factor, Step step_p, S
   }
 }
 
+// Where the rows are nearly parallel the two terms of the away form cancel, and float has no bits to spare for it.
+template <class T, class Out1, class Out2>
+inline void gradients_single(const Cosine<T>& c, const T* a, const T* b, double k, Out1 out1, Out2 out2,
+                             std::int64_t d) {
+  const double s = c.cosine(), along = k / c.lengths, size = s < 0 ? -s : s;
+  if (size <= 0.5)
+    return away_gradients_single(a, b, Step{along, -k * s / c.norm1}, Step{along, -k * s / c.norm2}, out1, out2, d);
+  const double sign = s < 0 ? -1 : 1, toward = k * sign, gap = 1 - size;
+  if (c.norm1 >= c.norm2)
+    near_gradients_single(a, b, sign * c.norm2 / c.lengths, Step{along, toward * gap / c.norm1},
+                          Step{-toward / c.norm2, toward * gap / c.norm2}, out1, out2, d);
+  else
+    near_gradients_single(b, a, sign * c.norm1 / c.lengths, Step{along, toward * gap / c.norm2},
+                          Step{-toward / c.norm1, toward * gap / c.norm1}, out2, out1, d);
+}
+
 // Both gradients of k * s.
 template <class T, class Out1, class Out2>
-inline void gradients(const Cosine& c, const T* a, const T* b, double k, Out1 out1, Out2 out2, std::int64_t d) {
+inline void gradients(const Cosine<T>& c, const T* a, const T* b, double k, Out1 out1, Out2 out2, std::int64_t d) {
   if (c.broken) {
     fill(out1, __builtin_nan(""), d);
     fill(out2, __builtin_nan(""), d);
@@ -97,6 +179,16 @@ inline void gradients(const Cosine& c, const T* a, const T* b, double k, Out1 ou
     fill(out2, 0.0, d);
     return;
   }
+  constexpr bool mixed =
+      (Out1::kKind == Sink::sum && Out2::kKind == Sink::row) || (Out2::kKind == Sink::sum && Out1::kKind == Sink::row);
+  if constexpr (sizeof(T) < sizeof(double) && mixed) {  // each as it would be alone: a sum in double, a row in float
+    gradients(c, a, b, k, out1, Nowhere{}, d);
+    gradients(c, a, b, k, Nowhere{}, out2, d);
+    return;
+  }
+  if constexpr (sizeof(T) < sizeof(double) && Out1::kKind != Sink::sum && Out2::kKind != Sink::sum)
+    if (!c.near && moderate(c.norm1) && moderate(c.norm2) && moderate(k * k))
+      return gradients_single(c, a, b, k, out1, out2, d);
   if (!c.near) {
     const double s = c.cosine();
     away_gradients(a, b, Step{k / c.lengths, -k * s / c.norm1}, Step{k / c.lengths, -k * s / c.norm2}, out1, out2, d);
@@ -130,8 +222,8 @@ inline bool in_range(double norm) { return norm > 0x1p-500 && norm < 0x1p500; }
 
 // Gradients of rescued rows: in the copies' scale first, back to the rows' own as they are stored.
 template <class Out1, class Out2>
-void rescued_gradients(const Cosine& c, double* scratch, const int (&exponents)[2], double k, Out1 out1, Out2 out2,
-                       std::int64_t d) {
+void rescued_gradients(const Cosine<double>& c, double* scratch, const int (&exponents)[2], double k, Out1 out1,
+                       Out2 out2, std::int64_t d) {
   double *g1 = scratch + 2 * d, *g2 = scratch + 3 * d;
   gradients(c, scratch, scratch + d, k, ToMemory<double>{g1}, ToMemory<double>{g2}, d);
   for (std::int64_t j = 0; j < d; ++j) {
@@ -165,44 +257,80 @@ inline void add(PairSum& sum, double x) {  // Neumaier: the sum of a million los
   sum.high = t;
 }
 
+// What a row's first reading leaves for its gradient.
+template <class T>
+struct Settled {
+  Cosine<T> cosine;
+  double factor;  // of the gradient of s
+  bool rescued;
+};
+
+template <class T>
+inline void take_cosine(const T* a, const T* b, double* scratch, std::int64_t d, Settled<T>& row) {
+  cosine(a, b, d, row.cosine);
+  row.rescued = false;
+  if constexpr (sizeof(T) == sizeof(double)) {
+    if (in_range(row.cosine.norm1) && in_range(row.cosine.norm2)) return;
+    row.rescued = true;
+    rescue(a, scratch, d);
+    rescue(b, scratch + d, d);
+    cosine(scratch, scratch + d, d, row.cosine);
+  }
+}
+
+// Written without branches on the target or the hinge, which no processor can foresee.
+template <class T>
+inline void settle(const PairTask& t, std::int64_t i, const T* a, const T* b, double* scratch, Settled<T>& row,
+                   PairSum& sum) {
+  take_cosine(a, b, scratch, t.d, row);
+  Cosine<T>& c = row.cosine;
+  const double y = target_at(t, i);
+  if (y != 1 && y != -1) [[unlikely]] {
+    if (sum.invalid < 0) sum.invalid = i;
+    c.broken = true;
+  }
+  const double bound = y == 1 ? t.positive_margin : t.margin;
+  const Wide<T> over = (static_cast<Wide<T>>(c.anchor) - bound) + c.rest;  // s - bound
+  const double hinge = -y * static_cast<double>(over);
+  const double weight = t.weight ? t.weight[i] : 1.0;
+  const double loss = c.broken ? __builtin_nan("") : hinge > 0 ? weight * hinge : 0.0;
+  add(sum, loss);
+  if (t.losses) put(static_cast<T*>(t.losses) + i, loss);
+  row.factor = hinge > 0 ? -y * weight * t.scale : 0.0;
+}
+
+// Rows are settled in blocks that stay in the nearest cache, so that the gradients of one row do not wait for the
+// square roots and quotients of that row.
+constexpr std::int64_t kBlockRows = 16;
+constexpr std::int64_t kBlockBytes = std::int64_t{1} << 15;
+
 // The sinks of the gradients are chosen once for a run of rows, not for every element.
 template <class T, class Make1, class Make2>
 void run(const PairTask& t, std::int64_t begin, std::int64_t end, double* scratch, Make1 make1, Make2 make2,
          PairSum& sum) {
   const T* x1 = static_cast<const T*>(t.x1);
   const T* x2 = static_cast<const T*>(t.x2);
-  T* losses = static_cast<T*>(t.losses);
-  for (std::int64_t i = begin; i < end; ++i) {
-    const T* a = x1 + i * t.stride1;
-    const T* b = x2 + i * t.stride2;
-    int exponents[2] = {};
-    bool rescued = false;
-    Cosine c = cosine(a, b, t.d);
-    if constexpr (sizeof(T) == sizeof(double)) {
-      if (!in_range(c.norm1) || !in_range(c.norm2)) {
-        rescued = true;
-        exponents[0] = rescue(a, scratch, t.d);
-        exponents[1] = rescue(b, scratch + t.d, t.d);
-        c = cosine(scratch, scratch + t.d, t.d);
+  const std::int64_t fitting = kBlockBytes / (2 * t.d * static_cast<std::int64_t>(sizeof(T)));
+  const std::int64_t block = fitting < 1 ? 1 : fitting < kBlockRows ? fitting : kBlockRows;
+  Settled<T> settled[kBlockRows];
+  for (std::int64_t first = begin; first < end; first += block) {
+    const std::int64_t last = first + block < end ? first + block : end;
+    for (std::int64_t i = first; i < last; ++i)
+      settle(t, i, x1 + i * t.stride1, x2 + i * t.stride2, scratch, settled[i - first], sum);
+    if (!t.gradient1 && !t.gradient2) continue;
+    for (std::int64_t i = first; i < last; ++i) {
+      const Settled<T>& row = settled[i - first];
+      const T* a = x1 + i * t.stride1;
+      const T* b = x2 + i * t.stride2;
+      if constexpr (sizeof(T) == sizeof(double)) {
+        if (row.rescued) {  // the copies were the last rescued row's: made again
+          int exponents[2] = {rescue(a, scratch, t.d), rescue(b, scratch + t.d, t.d)};
+          rescued_gradients(row.cosine, scratch, exponents, row.factor, make1(i), make2(i), t.d);
+          continue;
+        }
       }
+      gradients(row.cosine, a, b, row.factor, make1(i), make2(i), t.d);
     }
-    const double y = target_at(t, i);
-    const bool genuine = y == 1;
-    if (!genuine && y != -1 && sum.invalid < 0) sum.invalid = i;
-    const long double hinge = genuine ? (static_cast<long double>(t.positive_margin) - c.anchor) - c.rest
-                                      : (static_cast<long double>(c.anchor) - t.margin) + c.rest;
-    const bool active = hinge > 0;
-    const double weight = t.weight ? t.weight[i] : 1.0;
-    const double loss = c.broken || (!genuine && y != -1) ? __builtin_nan("")
-                        : active                          ? weight * static_cast<double>(hinge)
-                                                          : 0.0;
-    add(sum, loss);
-    if (losses) put(losses + i, loss);
-    const double k = active ? (genuine ? -weight : weight) * t.scale : 0.0;
-    if (rescued)
-      rescued_gradients(c, scratch, exponents, k, make1(i), make2(i), t.d);
-    else
-      gradients(c, a, b, k, make1(i), make2(i), t.d);
   }
 }
 

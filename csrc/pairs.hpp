@@ -13,7 +13,7 @@ struct PairTask {
   const void* x1;  // [n, d], rows stride1 elements apart
   const void* x2;  // [n, d], rows stride2 elements apart
   std::int64_t stride1, stride2;
-  bool shared1, shared2;  // one row for all n: its gradient is their sum, [d] of double
+  bool shared1, shared2;  // one row for all n: its gradient is their sum, [d]
   const void* target;     // [n], target_stride elements apart
   TargetKind target_kind;
   std::int64_t target_stride;
@@ -22,7 +22,7 @@ struct PairTask {
   double margin, positive_margin;
   double scale;     // multiplies every gradient (with the row's weight)
   void* losses;     // [n] of the element type, or null
-  void* gradient1;  // [n, d] contiguous of the element type, [d] of double where shared, or null
+  void* gradient1;  // [n, d] contiguous of the element type, [d] where shared, or null
   void* gradient2;
   bool streaming;  // gradients too large for the caches: store past them
 };

@@ -193,7 +193,7 @@ def test_meta_and_fake_tensors():
 
 @pytest.mark.parametrize("backend", ["aot_eager", "eager"])
 def test_compile_without_graph_breaks(backend):
-    x1, x2, target = pair()
+    torch.compiler.reset()
     compiled = torch.compile(cosine_embedding_loss, fullgraph=True, backend=backend)
     for shapes in SHAPES:
         x1, x2, target = pair(shapes)

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from cospair import _checks, kernels, sweep
 from cospair._checks import AllPairsReduction, Reduction
+from cospair.kernels import Kernel
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ def cosine_embedding_loss(
     weight: Tensor | None = None,
     reduction: Reduction = "mean",
     validate: bool = False,
+    kernel: Kernel = "auto",
 ) -> Tensor:
     r"""Cosine embedding loss of pairs.
 
@@ -88,6 +90,9 @@ def cosine_embedding_loss(
         reduction: 'none' (a loss a pair), 'mean' or 'sum'. The mean of nothing is 0.
         validate: Also check that embeddings are finite, and targets on any device; synchronises on
             an accelerator.
+        kernel: 'auto' takes the fastest that runs here for the device and dtype; 'reference', 'cpu'
+            or 'triton' takes that one. Where a fused kernel cannot be (transforms of torch.func,
+            forward-mode AD, tracing, second derivatives) the reference computes the same values.
 
     Returns:
         Loss, () or, for 'none', the target's shape; in [0, 2] a pair; in the embeddings' promoted
@@ -96,6 +101,7 @@ def cosine_embedding_loss(
     Raises:
         ValueError: For shapes, targets, weights or options outside these rules.
         TypeError: For embeddings, targets or options of the wrong type, integer embeddings too.
+        RuntimeError: For a kernel asked for by name that cannot run on these tensors.
 
     Example:
         >>> import torch
@@ -106,6 +112,10 @@ def cosine_embedding_loss(
     References:
         https://docs.pytorch.org/docs/stable/generated/torch.nn.CosineEmbeddingLoss.html
     """
+    if kernel == "auto" and weight is None and not validate and not torch.compiler.is_compiling():
+        loss = kernels.cpu.at_once(x1, x2, target, margin, positive_margin, reduction)
+        if loss is not None:
+            return loss
     margin = _checks.checked_margin("margin", margin)
     positive_margin = _checks.checked_margin("positive_margin", positive_margin)
     _checks.check_reduction(reduction)
@@ -113,10 +123,11 @@ def cosine_embedding_loss(
     single = x1.ndim == 1 and x2.ndim == 1
     dtype, x1, x2 = _same_dtype(_as_rows(x1), _as_rows(x2))
     target, weight = _signed(target.reshape(-1)), None if weight is None else weight.reshape(-1)
-    kernel = kernels.choose(x1, x2, target, weight)
-    if kernel is kernels.reference:
+    chosen = kernels.choose(kernel, x1.device, dtype)
+    fitting = kernels.fitting(chosen, x1, x2, target, weight)
+    if fitting is not kernels.cpu:
         _check_values(x1, target, validate=validate)
-    loss = kernel.pair_loss(
+    loss = fitting.pair_loss(
         x1,
         x2,
         target,
@@ -137,6 +148,7 @@ class CosineEmbeddingLoss(torch.nn.Module):
         positive_margin: Cosine below which a similar pair costs, in [-1, 1].
         reduction: 'none', 'mean' or 'sum'.
         validate: Check values on every device; synchronises on an accelerator.
+        kernel: 'auto', 'reference', 'cpu' or 'triton'; see `cosine_embedding_loss`.
 
     Raises:
         ValueError: For a margin outside [-1, 1] or an unknown reduction, when constructed.
@@ -157,11 +169,13 @@ class CosineEmbeddingLoss(torch.nn.Module):
         positive_margin: float = 1.0,
         reduction: Reduction = "mean",
         validate: bool = False,
+        kernel: Kernel = "auto",
     ) -> None:
         """Check and keep the options."""
         super().__init__()
         self.options = CosineEmbeddingLossOptions(margin, positive_margin, reduction)
         self.validate = validate
+        self.kernel: Kernel = kernels.checked_name(kernel)
 
     @classmethod
     def from_options(cls, options: CosineEmbeddingLossOptions) -> CosineEmbeddingLoss:
@@ -181,6 +195,7 @@ class CosineEmbeddingLoss(torch.nn.Module):
             weight=weight,
             reduction=self.options.reduction,
             validate=self.validate,
+            kernel=self.kernel,
         )
 
     def extra_repr(self) -> str:

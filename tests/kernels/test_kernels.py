@@ -1,3 +1,4 @@
+import math
 import os
 import pathlib
 import subprocess
@@ -6,8 +7,10 @@ import sys
 import pytest
 import tolerances
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
-from cospair import kernels
+import cospair
+from cospair import cosine_embedding_loss, kernels
 from cospair.kernels import cpu, reference
 
 DTYPES = [torch.float64, torch.float32, torch.bfloat16, torch.float16]
@@ -93,26 +96,44 @@ def test_threads_change_nothing(dtype):
 
 
 @needs_cpu
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("columns", [512, 510])
-def test_gradients_past_the_caches_are_the_same(columns, monkeypatch):
-    x1, x2, target, weight = inputs(200, columns, torch.float32)
-    results = []
-    for limit in (1, 1 << 60):
-        monkeypatch.setattr(cpu, "_BYTES_STREAMED", limit)
-        a, b = x1.clone().requires_grad_(), x2.clone().requires_grad_()
-        loss = cpu.pair_loss(
-            a,
-            b,
-            target,
-            weight,
-            margin=0.1,
-            positive_margin=1.0,
-            reduction="sum",
-            dtype=torch.float32,
-        )
-        results.append(torch.autograd.grad(loss, [a, b]))
-    assert torch.equal(results[0][0], results[1][0])
-    assert torch.equal(results[0][1], results[1][1])
+def test_gradients_past_the_caches_are_the_same(columns, dtype):
+    """4,200 rows write over 4 MiB of gradients, past the caches; 200 rows at a time do not."""
+    x1, x2, target, _ = inputs(4200, columns, dtype)
+
+    def gradients(rows: slice) -> tuple[torch.Tensor, ...]:
+        a, b = x1[rows].clone().requires_grad_(), x2[rows].clone().requires_grad_()
+        loss = cosine_embedding_loss(a, b, target[rows], 0.1, reduction="sum", kernel="cpu")
+        return torch.autograd.grad(loss, [a, b])
+
+    whole = gradients(slice(None))
+    parts = zip(*(gradients(slice(i, i + 200)) for i in range(0, 4200, 200)), strict=True)
+    for found, wanted in zip(whole, parts, strict=True):
+        assert torch.equal(found, torch.cat(wanted))
+
+
+@needs_cpu
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("cosine", [0.0, 0.4, 0.6, 0.9, 0.99, 0.9995, -0.7])
+def test_gradients_computed_in_float_keep_their_last_place(dtype, cosine):
+    """Narrow rows of moderate size take their gradient in float: as good as rounding float64's."""
+    generator = torch.Generator().manual_seed(5)
+    x1, noise = (torch.randn(64, 129, generator=generator, dtype=torch.float64) for _ in range(2))
+    noise -= (noise * x1).sum(1, keepdim=True) / (x1 * x1).sum(1, keepdim=True) * x1
+    x2 = cosine * x1 / x1.norm(dim=1, keepdim=True)
+    x2 = (x2 + (1 - cosine**2) ** 0.5 * noise / noise.norm(dim=1, keepdim=True)).to(dtype)
+    x1, target = x1.to(dtype), torch.full((64,), 1)
+    found, wanted = [], []
+    for into, wide in ((found, dtype), (wanted, torch.float64)):
+        a, b = x1.to(wide).requires_grad_(), x2.to(wide).requires_grad_()
+        loss = cosine_embedding_loss(a, b, target, reduction="sum", kernel="cpu")
+        into.extend(torch.autograd.grad(loss, [a, b]))
+    for narrow, exact in zip(found, wanted, strict=True):
+        largest = exact.abs().amax(dim=1, keepdim=True)
+        error = ((narrow.double() - exact).abs() / largest).max()
+        # half an ulp is the last rounding; a product, a coefficient and the difference add theirs
+        assert error <= (1.5 if dtype == torch.float32 else 0.51) * torch.finfo(dtype).eps
 
 
 def test_available_names_every_kernel():
@@ -120,16 +141,118 @@ def test_available_names_every_kernel():
     assert kernels.available()["reference"] == ""
 
 
-def test_plain_tensors_get_the_fused_kernel_and_others_the_reference():
-    x, target = torch.ones(2, 3), torch.ones(2)
+CPU = torch.device("cpu")
+
+
+def test_the_choice_is_by_name_device_and_dtype():
     expected = reference if cpu.unavailable() else cpu
-    assert kernels.choose(x, x, target, None) is expected
-    assert kernels.choose(x.to("meta"), x.to("meta"), target.to("meta"), None) is reference
-    assert kernels.choose(x, x, target, torch.ones(2, requires_grad=True)) is reference
-    assert kernels.choose(x[:0], x[:0], target[:0], None) is reference
+    for dtype in DTYPES:
+        assert kernels.choose("auto", CPU, dtype) is expected
+        assert kernels.choose("reference", CPU, dtype) is reference
+    assert kernels.choose("auto", torch.device("meta"), torch.float32) is reference
+
+
+def test_a_kernel_asked_for_that_cannot_run_raises():
+    with pytest.raises(RuntimeError, match=r"kernel='cpu' .* on the CPU, not on meta; use kernel="):
+        kernels.choose("cpu", torch.device("meta"), torch.float32)
+    x = torch.ones(2, 3)
+    if kernels.available().get("triton"):
+        with pytest.raises(RuntimeError, match="kernel='triton' must be able to run"):
+            cosine_embedding_loss(x, x, torch.ones(2), kernel="triton")
+    with pytest.raises(ValueError, match=r"kernel must be one of 'auto', .*, got 'gpu'"):
+        cosine_embedding_loss(x, x, torch.ones(2), kernel="gpu")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="kernel must be one of"):
+        cospair.CosineEmbeddingLoss(kernel="gpu")  # type: ignore[arg-type]
+
+
+@needs_cpu
+def test_where_memory_cannot_be_read_the_reference_stands_in():
+    x, target = torch.ones(2, 3), torch.ones(2)
+    assert kernels.fitting(cpu, x, x, target, None) is cpu
+    assert kernels.fitting(cpu, x, x, target, torch.ones(2, requires_grad=True)) is reference
+    assert kernels.fitting(cpu, x[:0], x[:0], target[:0], None) is reference
     seen = []
-    torch.func.grad(lambda y: seen.append(kernels.choose(x, x, target, None)) or y.sum())(x)
+    torch.func.grad(lambda y: seen.append(kernels.fitting(cpu, x, x, target, None)) or y.sum())(x)
     assert seen == [reference], "inside a transform even ordinary tensors"
+
+
+def ordinary() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    x1, x2, target, _ = inputs(9, 17, torch.float32)
+    return x1, x2, target.long()
+
+
+@needs_cpu
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda x1, x2, y: (x1.double(), x2, y),
+        lambda x1, x2, y: (x1.t().contiguous().t(), x2, y),
+        lambda x1, x2, y: (x1[0], x2[0], y[0]),
+        lambda x1, x2, y: (x1, x2, y.to(torch.int8)),
+        lambda x1, x2, y: (torch.complex(x1, x1).conj().imag, x2, y),
+        lambda x1, x2, y: (x1[:0], x2[:0], y[:0]),
+        lambda x1, x2, y: (x1, x2[:, :5], y),
+        lambda x1, x2, y: (x1, x2, y[:5]),
+        lambda x1, x2, y: (x1, x2, y.tolist()),
+        lambda x1, x2, y: (x1.to("meta"), x2.to("meta"), y.to("meta")),
+        lambda x1, x2, y: (x1.to_sparse(), x2, y),
+        lambda x1, x2, y: (
+            torch._to_functional_tensor(x1),  # pyright: ignore[reportPrivateImportUsage]
+            x2,
+            y,
+        ),
+    ],
+)
+def test_the_short_way_declines_what_is_out_of_the_ordinary(change):
+    x1, x2, target = ordinary()
+    assert cpu.at_once(x1, x2, target, 0.0, 1.0, "mean") is not None
+    x1, x2, target = change(x1, x2, target)
+    assert cpu.at_once(x1, x2, target, 0.0, 1.0, "mean") is None
+
+
+@needs_cpu
+@pytest.mark.parametrize(
+    ("margin", "reduction"),
+    [
+        *((value, "mean") for value in (2.0, math.nan, "0", True, 10**400)),
+        (0.0, "bogus"),
+        (0.0, None),
+    ],
+)
+def test_the_short_way_declines_options_that_need_words(margin, reduction):
+    assert cpu.at_once(*ordinary(), margin, 1.0, reduction) is None
+    if reduction == "mean":
+        assert cpu.at_once(*ordinary(), 0.0, margin, reduction) is None
+
+
+@needs_cpu
+def test_the_short_way_declines_under_modes():
+    x1, x2, target = ordinary()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert cpu.at_once(x1, x2, target, 0.0, 1.0, "mean") is None
+    with torch.autograd.forward_ad.dual_level():
+        assert cpu.at_once(x1, x2, target, 0.0, 1.0, "mean") is None
+    with FlopCounterMode(display=False):
+        assert cpu.at_once(x1, x2, target, 0.0, 1.0, "mean") is None
+    seen = []
+    torch.func.vmap(lambda row: seen.append(cpu.at_once(x1, x2, target, 0.0, 1.0, "mean")) or row)(
+        x1
+    )
+    assert seen == [None]
+
+
+@needs_cpu
+def test_inputs_exchanged_after_forward_are_refused_by_autograd_or_read_again():
+    """Backward reads the tensors that were saved, not addresses that forward knew."""
+    x1, x2, target = ordinary()
+    a, b = x1.clone().requires_grad_(), x2.clone().requires_grad_()
+    loss = cosine_embedding_loss(a, b, target, 0.1)
+    a.data = torch.randn(9, 17, generator=torch.Generator().manual_seed(3))
+    (2 * loss).backward()
+    fresh = a.detach().clone().requires_grad_()
+    (2 * cosine_embedding_loss(fresh, b.detach(), target, 0.1)).backward()
+    assert a.grad is not None
+    assert torch.equal(a.grad, fresh.grad)  # type: ignore[arg-type]
 
 
 def test_without_the_extension_the_reference_serves(tmp_path):

@@ -1,19 +1,23 @@
 """The kernels of the pair loss: one table, and the choice among them.
 
-Every kernel is a file with the same functions: `unavailable()`, and `pair_loss` with one signature.
-A test compares them.
+Every kernel is a file with the same functions: `unavailable()`, `refuses(device, dtype)` and
+`pair_loss` with one signature. A test compares them. `op.py` is how they are reached from a
+compiled graph.
 """
 
 from __future__ import annotations
 
 from types import ModuleType
+from typing import Literal, TypeAlias, cast, get_args
 
 import torch
 from torch import Tensor
 from torch._C import _functorch  # pyright: ignore[reportAttributeAccessIssue]
 from torch.autograd import forward_ad
 
-from cospair.kernels import cpu, reference
+from cospair.kernels import cpu, op, reference
+
+Kernel: TypeAlias = Literal["auto", "reference", "cpu", "triton"]
 
 TABLE: dict[str, ModuleType] = {"cpu": cpu, "reference": reference}
 
@@ -29,6 +33,36 @@ def available() -> dict[str, str]:
         ''
     """
     return {name: kernel.unavailable() for name, kernel in TABLE.items()}
+
+
+def choose(name: str, device: torch.device, dtype: torch.dtype) -> ModuleType:
+    """The kernel of that name, or for 'auto' the fastest that takes such tensors.
+
+    Raises:
+        ValueError: For a name that is none of the kernels'.
+        RuntimeError: For a kernel that cannot run here or does not take such tensors.
+    """
+    if checked_name(name) == "auto":
+        return next(k for k in TABLE.values() if not _refusal(k, device, dtype))
+    reason = _refusal(TABLE[name], device, dtype)
+    if reason:
+        raise RuntimeError(
+            f"kernel={name!r} must be able to run on these tensors, but {reason}; "
+            "use kernel='auto', or see cospair.kernels.available()"
+        )
+    return TABLE[name]
+
+
+def checked_name(name: str) -> Kernel:
+    """That name; refuse what is no kernel's."""
+    if name not in get_args(Kernel):
+        known = ", ".join(repr(word) for word in get_args(Kernel))
+        raise ValueError(f"kernel must be one of {known}, got {name!r}; choose one of them")
+    return cast(Kernel, name)
+
+
+def _refusal(kernel: ModuleType, device: torch.device, dtype: torch.dtype) -> str:
+    return kernel.refuses(device, dtype) or kernel.unavailable()
 
 
 def is_plain(*tensors: Tensor | None) -> bool:
@@ -47,13 +81,20 @@ def is_plain(*tensors: Tensor | None) -> bool:
     )
 
 
-def choose(x1: Tensor, x2: Tensor, target: Tensor, weight: Tensor | None) -> ModuleType:
-    """The fastest kernel that takes these tensors: fused on plain CPU ones, else the reference."""
-    fused = (
-        target.shape[0] > 0
-        and is_plain(x1, x2, target, weight)
-        and cpu.serves(x1)
-        and cpu.serves(x2)
-    )
-    fused = fused and not (target.is_neg() or (weight is not None and weight.is_neg()))
-    return cpu if fused and not (weight is not None and weight.requires_grad) else reference
+def fitting(
+    kernel: ModuleType, x1: Tensor, x2: Tensor, target: Tensor, weight: Tensor | None
+) -> ModuleType:
+    """That kernel, or what stands in for it where these tensors have no memory it could read.
+
+    In a graph that is compiled the fused kernels are one operator. Under torch.func's transforms,
+    forward-mode AD and tracing, for weights that want a gradient, negative views and empty
+    batches, the reference kernel computes the same values.
+    """
+    if kernel is reference or (weight is not None and weight.requires_grad) or not target.shape[0]:
+        return reference
+    if torch.compiler.is_compiling():
+        return reference if torch._C._are_functorch_transforms_active() else op
+    if not is_plain(x1, x2, target, weight):
+        return reference
+    given = (x1, x2, target) if weight is None else (x1, x2, target, weight)
+    return reference if any(x.is_neg() for x in given) else kernel

@@ -24,6 +24,11 @@ def unavailable() -> str:
     return ""
 
 
+def refuses(device: torch.device, dtype: torch.dtype) -> str:
+    """Why this kernel does not take such tensors; empty, because it takes all."""
+    return ""
+
+
 def unit_rows(x: Tensor) -> Tensor:
     """Rows [n, d] divided by their length, in the wide dtype; zero rows stay, gradient zero."""
     wide = torch.float32 if x.device.type == "mps" else torch.float64

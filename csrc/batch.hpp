@@ -1,0 +1,14 @@
+// A whole batch of pairs: its rows shared among threads, its sums put together.
+#pragma once
+
+#include "pairs.hpp"
+
+namespace cospair {
+
+// The name of the build of the kernels that this processor was given.
+const char* instruction_set();
+
+// Runs a task; a shared input's gradient is rounded to the element type here.
+PairSum run_pairs(const PairTask& task, int threads);
+
+}  // namespace cospair

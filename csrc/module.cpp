@@ -201,6 +201,7 @@ Task task_of(nb::handle x1, nb::handle x2, nb::handle target, nb::handle weight,
 NB_MODULE(_pairs, m) {
   using namespace cospair;
   m.doc() = "Fused kernels of the pair loss; cospair.kernels.cpu is their only caller.";
+  find_torch();
   nb::class_<Task>(m, "Task", "Pairs and options of one call.")
       .def("run", &Task::run, "(loss, gradient of x1 or None, gradient of x2 or None), for an upstream gradient of 1.")
       .def_ro("divisor", &Task::divisor, "What the sum of the losses is divided by.")

@@ -1,5 +1,7 @@
 #include "tensors.hpp"
 
+#include <atomic>
+
 namespace cospair {
 namespace {
 
@@ -25,6 +27,7 @@ struct Torch {
   PyObject* thread_count = kept(torch.attr("get_num_threads"));
   PyObject* empty = kept(torch.attr("empty"));
   PyObject* empty_like = kept(torch.attr("empty_like"));
+  PyObject* pooled = kept(nb::module_::import_("cospair.kernels.buffers").attr("empty"));
   PyObject* contiguous = kept(torch.attr("contiguous_format"));
   PyObject* cpu = name("cpu");
   PyObject *is_cpu = name("is_cpu"), *dtype = name("dtype"), *shape = name("shape"), *stride = name("stride"),
@@ -33,10 +36,9 @@ struct Torch {
   PyObject* empty_words = kept(nb::make_tuple("dtype", "device"));
 };
 
-const Torch& torch() {
-  static const Torch* found = new Torch;
-  return *found;
-}
+const Torch* found_torch = nullptr;
+
+const Torch& torch() { return *found_torch; }
 
 nb::object checked(PyObject* result) {
   if (!result) throw Failed{};
@@ -91,6 +93,8 @@ constexpr std::size_t kPooledBytes = std::size_t{1} << 20;
 
 }  // namespace
 
+void find_torch() { found_torch = new Torch; }
+
 bool eager() {
   const Torch& t = torch();
   try {
@@ -126,8 +130,7 @@ int thread_count() {
 nb::object empty_like(nb::handle x, std::size_t bytes) {
   const Torch& t = torch();
   if (bytes >= kPooledBytes) {
-    static PyObject* pooled = kept(nb::module_::import_("cospair.kernels.buffers").attr("empty"));
-    return nb::borrow(pooled)(x.attr("shape"), x.attr("dtype"));
+    return nb::borrow(t.pooled)(x.attr("shape"), x.attr("dtype"));
   }
   PyObject* arguments[] = {x.ptr(), t.contiguous};
   return raise_if_null(PyObject_Vectorcall(t.empty_like, arguments, 1, t.like_words));
@@ -141,14 +144,14 @@ nb::object empty(std::int64_t n, Dtype dtype) {
 }
 
 nb::object scalar(Dtype dtype) {
-  static PyObject* templates[4] = {};
-  PyObject*& found = templates[static_cast<int>(dtype)];
-  if (!found) {
+  static std::atomic<PyObject*> templates[4] = {};
+  std::atomic<PyObject*>& found = templates[static_cast<int>(dtype)];
+  if (!found) {  // two threads at once make two, and one of them is kept
     const Torch& t = torch();
     found = kept(t.torch.attr("empty")(nb::tuple(), nb::arg("dtype") = nb::borrow(t.dtypes[static_cast<int>(dtype)]),
                                        nb::arg("device") = "cpu"));
   }
-  return empty_like(nb::borrow(found), 0);
+  return empty_like(nb::borrow(found.load()), 0);
 }
 
 void refuse_target(nb::handle target, std::int64_t row) {

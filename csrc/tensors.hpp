@@ -20,6 +20,10 @@ struct View {
   std::int64_t strides[2] = {0, 0};
 };
 
+// Looks torch's functions up, when the module is imported: a thread that waited for another's look-up could not give
+// the interpreter's lock to it.
+void find_torch();
+
 // Nothing intercepts operators now: no transform, mode, tracing or autocast.
 bool eager();
 

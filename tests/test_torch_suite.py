@@ -8,10 +8,13 @@ from torch.autograd.gradcheck import gradcheck, gradgradcheck
 from torch.testing._internal.common_methods_invocations import op_db
 from torch.testing._internal.common_modules import module_db
 
-from cospair import CosineEmbeddingLoss, Reduction, cosine_embedding_loss
+from cospair import CosineEmbeddingLoss, Reduction, cosine_embedding_loss, kernels
 
 OPINFO = next(op for op in op_db if op.name == "nn.functional.cosine_embedding_loss")
 MODULEINFO = next(m for m in module_db if m.module_cls is torch.nn.CosineEmbeddingLoss)
+EVERY_KERNEL = pytest.mark.parametrize(
+    "kernel", ["auto", *(name for name, reason in kernels.available().items() if not reason)]
+)
 SHAPES = [((5, 5), (5, 5), (5,)), ((5,), (5,), ()), ((4,), (6, 4), (6,)), ((6, 4), (1, 4), (6,))]
 
 
@@ -25,13 +28,14 @@ def pair(shapes=SHAPES[0], *, requires_grad: bool = True):
     return x1, x2, target
 
 
+@EVERY_KERNEL
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-def test_opinfo_samples(dtype):
+def test_opinfo_samples(dtype, kernel):
     samples = list(OPINFO.sample_inputs("cpu", dtype, requires_grad=True))
     assert len(samples) >= 6
     for sample in samples:
         x1, x2, target = sample.input, *sample.args
-        ours = cosine_embedding_loss(x1, x2, target, **sample.kwargs)
+        ours = cosine_embedding_loss(x1, x2, target, **sample.kwargs, kernel=kernel)
         theirs = F.cosine_embedding_loss(x1, x2, target, **sample.kwargs)
         torch.testing.assert_close(ours, theirs)
         upstream = torch.randn_like(ours)
@@ -43,42 +47,52 @@ def test_opinfo_samples(dtype):
             torch.testing.assert_close(found, wanted)
 
 
+@EVERY_KERNEL
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_opinfo_samples_of_half_types_against_float32(dtype):
+def test_opinfo_samples_of_half_types_against_float32(dtype, kernel):
     """torch itself computes these in their own precision, so its float32 result is the judge."""
     for sample in OPINFO.sample_inputs("cpu", dtype, requires_grad=False):
         x1, x2, target = sample.input, *sample.args
-        ours = cosine_embedding_loss(x1, x2, target, **sample.kwargs)
+        ours = cosine_embedding_loss(x1, x2, target, **sample.kwargs, kernel=kernel)
         theirs = F.cosine_embedding_loss(x1.float(), x2.float(), target.float(), **sample.kwargs)
         assert ours.dtype == dtype
         torch.testing.assert_close(ours, theirs.to(dtype))
 
 
+@EVERY_KERNEL
 @pytest.mark.parametrize("training", [True, False])
-def test_moduleinfo_samples(training):
+def test_moduleinfo_samples(training, kernel):
     inputs = MODULEINFO.module_inputs_func(
         MODULEINFO, device="cpu", dtype=torch.float64, requires_grad=True, training=training
     )
     assert inputs
     for sample in inputs:
         build, call = sample.constructor_input, sample.forward_input
-        ours = CosineEmbeddingLoss(*build.args, **build.kwargs)
+        ours = CosineEmbeddingLoss(*build.args, **build.kwargs, kernel=kernel)
         theirs = torch.nn.CosineEmbeddingLoss(*build.args, **build.kwargs)
         torch.testing.assert_close(
             ours(*call.args, **call.kwargs), theirs(*call.args, **call.kwargs)
         )
 
 
+@EVERY_KERNEL
 @pytest.mark.parametrize("shapes", SHAPES)
 @pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
 @pytest.mark.parametrize("positive_margin", [1.0, 0.3])
-def test_gradcheck_every_mode(shapes, reduction, positive_margin):
+def test_gradcheck_every_mode(shapes, reduction, positive_margin, kernel):
     x1, x2, target = pair(shapes)
     weight = torch.rand(shapes[2], generator=torch.Generator().manual_seed(1), dtype=torch.float64)
 
     def loss(a, b):
         return cosine_embedding_loss(
-            a, b, target, 0.1, positive_margin=positive_margin, weight=weight, reduction=reduction
+            a,
+            b,
+            target,
+            0.1,
+            positive_margin=positive_margin,
+            weight=weight,
+            reduction=reduction,
+            kernel=kernel,
         )
 
     assert gradcheck(

@@ -268,4 +268,12 @@ loss.backward()
 assert abs(loss.item() - (2 * (1 - 3 ** -0.5) + 3 ** -0.5) / 3) < 1e-7
 """
     environment = os.environ | {"PYTHONPATH": str(pathlib.Path(kernels.__file__).parents[2])}
-    subprocess.run([sys.executable, "-c", program], check=True, env=environment, cwd=tmp_path)
+    ran = subprocess.run(
+        [sys.executable, "-c", program],
+        check=True,
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert ran.stderr.count("installed without a C++ compiler; the plain torch kernel serves") == 1

@@ -20,6 +20,7 @@ Decisions of this file:
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import torch
@@ -29,8 +30,19 @@ from cospair.kernels import reference
 
 try:
     from cospair.kernels import _pairs  # pyright: ignore[reportAttributeAccessIssue]
-except ImportError:  # built without a compiler: unavailable() says so
+
+    _missing = ""
+except ImportError as error:
     _pairs = None
+    _missing = f"the C++ extension does not load: {error}"
+    if isinstance(error, ModuleNotFoundError) or error.msg.startswith("cannot import name"):
+        _missing = "cospair was installed without a C++ compiler"
+    warnings.warn(
+        f"{_missing}; the plain torch kernel serves and is several times slower: "
+        "install GCC or Clang, then cospair again",
+        RuntimeWarning,
+        stacklevel=2,
+    )
 
 _FLOATS = frozenset({torch.float32, torch.float64, torch.float16, torch.bfloat16})
 _TARGETS = frozenset({torch.int64, torch.int32, torch.float32, torch.float64, torch.bool})
@@ -38,7 +50,7 @@ _TARGETS = frozenset({torch.int64, torch.int32, torch.float32, torch.float64, to
 
 def unavailable() -> str:
     """Why this kernel cannot run here; empty where it can."""
-    return "" if _pairs is not None else "cospair was installed without a C++ compiler"
+    return _missing
 
 
 def refuses(device: torch.device, dtype: torch.dtype) -> str:

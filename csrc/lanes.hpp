@@ -31,7 +31,11 @@ struct BFloat16 {
 
 #if defined(__FLT16_MANT_DIG__)
 #define COSPAIR_HALF 1
+#if defined(__aarch64__) && !defined(__clang__) && __GNUC__ < 13
+using Half = __fp16;  // C++ has no _Float16 there yet
+#else
 using Half = _Float16;
+#endif
 #endif
 
 inline Lanes splat(double value) { return Lanes{} + value; }

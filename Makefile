@@ -2,6 +2,8 @@
 #   make demo    set up, then train, evaluate, report and answer a query on real faces
 #   make test    set up, then run the tests
 # Both install what requirements/*.txt lock into .venv; a second run needs no network.
+#   make bench   measure the pair loss beside other libraries' (several minutes)
+#   make wheel   build a wheel for this platform and Python into dist/
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,7 +11,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 SOURCES := $(shell find src csrc -type f -not -name '*.so' -not -path '*/__pycache__/*') CMakeLists.txt pyproject.toml README.md
 
-.PHONY: demo test check clean
+.PHONY: demo test check bench wheel clean
 
 demo: $(VENV)/run.stamp $(VENV)/package.stamp
 	$(BIN)/cospair demo
@@ -20,8 +22,21 @@ test: $(VENV)/dev.stamp $(VENV)/package.stamp
 check: $(VENV)/dev.stamp $(VENV)/package.stamp
 	scripts/check
 
+bench: $(VENV)/bench.stamp $(VENV)/package.stamp
+	$(BIN)/cospair bench pairs
+
+# auditwheel names the oldest system that a Linux wheel runs on; elsewhere the build has the right name already.
+wheel: $(VENV)/run.stamp $(VENV)/wheel.stamp
+	@rm -rf build/wheel && mkdir -p dist
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(PIP) wheel --quiet --no-deps --no-build-isolation --wheel-dir build/wheel .
+	@if [ -x $(BIN)/auditwheel ]; then \
+	  PATH="$(CURDIR)/$(BIN):$$PATH" auditwheel repair --wheel-dir dist build/wheel/*.whl \
+	    >build/wheel/log 2>&1 || { cat build/wheel/log; exit 1; }; \
+	else cp build/wheel/*.whl dist; fi
+	@ls dist/*.whl
+
 clean:
-	rm -rf $(VENV) build
+	rm -rf $(VENV) build dist
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \

@@ -17,6 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 import cospair
+from cospair.bench import command as bench
 
 app = typer.Typer(
     name="cospair",
@@ -25,6 +26,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+
+app.add_typer(bench.app)
 
 _INTERRUPTED = 130  # the shell's code for SIGINT
 

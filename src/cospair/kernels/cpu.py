@@ -38,8 +38,8 @@ except ImportError as error:
     if isinstance(error, ModuleNotFoundError) or error.msg.startswith("cannot import name"):
         _missing = "cospair was installed without a C++ compiler"
     warnings.warn(
-        f"{_missing}; the plain torch kernel serves and is several times slower: "
-        "install GCC or Clang, then cospair again",
+        f"{_missing}; the plain torch kernel serves and is several times slower: install GCC or "
+        "Clang, then cospair again with pip's --force-reinstall --no-cache-dir",
         RuntimeWarning,
         stacklevel=2,
     )

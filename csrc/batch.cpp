@@ -53,21 +53,24 @@ struct SharedGradient {
   double* chunk(std::int64_t c, std::int64_t d) { return out ? partial.data() + c * d : nullptr; }
 
   template <class T>
-  void finish(std::int64_t chunks, std::int64_t d) const {
+  void finish(std::int64_t chunks, std::int64_t d, int exponent) const {
     for (std::int64_t j = 0; j < d; ++j) {
       double sum = 0;
       for (std::int64_t c = 0; c < chunks; ++c) sum += partial[static_cast<std::size_t>(c * d + j)];
-      put(static_cast<T*>(out) + j, sum);
+      put(static_cast<T*>(out) + j, __builtin_ldexp(sum, -exponent));
     }
   }
-  void finish(Element element, std::int64_t chunks, std::int64_t d) const {
+  void finish(Element element, const void* row, std::int64_t chunks, std::int64_t d) const {
     if (!out) return;
-    if (element == Element::f32) finish<float>(chunks, d);
-    if (element == Element::f64) finish<double>(chunks, d);
-    if (element == Element::bf16) finish<BFloat16>(chunks, d);
+    if (element == Element::f32) finish<float>(chunks, d, 0);
+    if (element == Element::bf16) finish<BFloat16>(chunks, d, 0);
 #if defined(COSPAIR_HALF)
-    if (element == Element::f16) finish<Half>(chunks, d);
+    if (element == Element::f16) finish<Half>(chunks, d, 0);
 #endif
+    if (element == Element::f64) {
+      const int exponent = row_exponent(static_cast<const double*>(row), d);
+      finish<double>(chunks, d, is_deferred(exponent) ? exponent : 0);
+    }
   }
 };
 
@@ -108,8 +111,8 @@ PairSum run_pairs(const PairTask& task, int threads) {
   threads = static_cast<int>(std::clamp<std::int64_t>(threads, 1, Chunks(task.n, task.d).count));
   Batch batch(task, threads);
   share([](void* context) { static_cast<Batch*>(context)->work(); }, &batch, threads);
-  batch.shared1.finish(task.element, batch.chunks.count, task.d);
-  batch.shared2.finish(task.element, batch.chunks.count, task.d);
+  batch.shared1.finish(task.element, task.x1, batch.chunks.count, task.d);
+  batch.shared2.finish(task.element, task.x2, batch.chunks.count, task.d);
   PairSum sum;
   for (const PairSum& part : batch.sums) {
     const double t = sum.high + part.high;

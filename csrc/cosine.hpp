@@ -42,9 +42,10 @@ struct Cosine {
   double factor;        // sigma lambda, where near
   double delta;         // relative error of lambda
   bool near;
-  bool zero;      // a zero row: s = 0 by convention, gradient 0
-  bool parallel;  // the rows differ by no more than the rounding of lambda
-  bool broken;    // NaN or infinity came in
+  bool first_longer;  // |a| >= |b|, told by the wide squared lengths: exchanging the rows exchanges it
+  bool zero;          // a zero row: s = 0 by convention, gradient 0
+  bool parallel;      // the rows differ by no more than the rounding of lambda
+  bool broken;        // NaN or infinity came in
   double cosine() const { return static_cast<double>(anchor + rest); }
 };
 
@@ -119,7 +120,7 @@ inline Moments<double> moments<double>(const double* a, const double* b, std::in
 
 // |Q - factor P|^2
 template <class T>
-inline double squared_distance(const T* p, const T* q, double factor, std::int64_t d) {
+inline Wide<T> squared_distance(const T* p, const T* q, double factor, std::int64_t d) {
   const Lanes minus = splat(-factor);
   Lanes sum = {};
   std::int64_t j = 0;
@@ -135,6 +136,33 @@ inline double squared_distance(const T* p, const T* q, double factor, std::int64
   return total(sum) + rest;
 }
 
+// Adds (q - factor p)^2. Each difference is taken as two numbers: its square has no bits to spare either.
+inline void add_squared_difference(Compensated& sum, Lanes minus, Lanes p, Lanes q) {
+  const Lanes product = minus * p;
+  const Lanes t = q + product;
+  const Lanes z = t - q;
+  const Lanes lost = ((q - (t - z)) + (product - z)) + fused(minus, p, -product);
+  const Lanes e = t + lost;
+  const Lanes y = e - t;
+  const Lanes low = (t - (e - y)) + (lost - y);
+  sum.add_product(e, e);
+  sum.low += 2.0 * e * low;
+}
+
+template <>
+inline Wide<double> squared_distance<double>(const double* p, const double* q, double factor, std::int64_t d) {
+  const Lanes minus = splat(-factor);
+  Compensated sum;
+  std::int64_t j = 0;
+  for (; j + kLanes <= d; j += kLanes) add_squared_difference(sum, minus, load(p + j), load(q + j));
+  if (j < d) {
+    double x[kLanes] = {}, y[kLanes] = {};
+    for (int l = 0; j + l < d; ++l) x[l] = p[j + l], y[l] = q[j + l];
+    add_squared_difference(sum, minus, load(x), load(y));
+  }
+  return sum.value();
+}
+
 template <class Scalar>
 inline bool finite(Scalar x) {
   return x - x == 0;
@@ -144,12 +172,12 @@ inline bool finite(Scalar x) {
 template <class T>
 constexpr double kNear = 0.9999;
 template <>
-constexpr double kNear<double> = __LDBL_MANT_DIG__ > 53 ? 0.99 : 0.5;
+constexpr double kNear<double> = 0.5;
 
 template <class T>
 inline void settle_near(Cosine<T>& c, const Moments<T>& m, const T* a, const T* b, std::int64_t d) {
   c.anchor = c.rest > 0 ? 1 : -1;
-  const bool first_longer = c.norm1 >= c.norm2;
+  const bool first_longer = c.first_longer;
   double lambda;
   if constexpr (sizeof(T) == sizeof(double)) {
     const long double wide = __builtin_sqrtl(first_longer ? m.norm2 / m.norm1 : m.norm1 / m.norm2);
@@ -159,16 +187,17 @@ inline void settle_near(Cosine<T>& c, const Moments<T>& m, const T* a, const T* 
     lambda = __builtin_sqrt(first_longer ? c.norm2 / c.norm1 : c.norm1 / c.norm2);
   }
   c.factor = c.anchor * lambda;
-  const double e2 = first_longer ? squared_distance(a, b, c.factor, d) : squared_distance(b, a, c.factor, d);
-  const double twice = e2 / (first_longer ? c.norm2 : c.norm1) - c.delta * c.delta;
-  c.gap = twice > 0 ? 0.5 * twice / (1 + c.delta) : 0;
+  const Wide<T> e2 = first_longer ? squared_distance(a, b, c.factor, d) : squared_distance(b, a, c.factor, d);
+  const Wide<T> twice = e2 / (first_longer ? m.norm2 : m.norm1) - c.delta * c.delta;
+  Wide<T> gap = twice > 0 ? twice / (2 * (1 + static_cast<Wide<T>>(c.delta))) : 0;
   if constexpr (sizeof(T) < sizeof(double)) {
     int exponent;
     const bool exact = __builtin_frexp(lambda, &exponent) == 0.5;
-    c.parallel = !exact && c.gap < 0x1p-102;
-    if (c.parallel) c.gap = 0;
+    c.parallel = !exact && gap < 0x1p-102;
+    if (c.parallel) gap = 0;
   }
-  c.rest = -c.anchor * c.gap;
+  c.gap = static_cast<double>(gap);
+  c.rest = -c.anchor * gap;
 }
 
 inline double root(double x) { return __builtin_sqrt(x); }
@@ -180,6 +209,7 @@ inline void cosine(const T* a, const T* b, std::int64_t d, Cosine<T>& c) {
   const Moments<T> m = moments(a, b, d);
   c.anchor = c.gap = c.factor = c.delta = 0;
   c.near = c.parallel = false;
+  c.first_longer = m.norm1 >= m.norm2;
   c.norm1 = static_cast<double>(m.norm1);
   c.norm2 = static_cast<double>(m.norm2);
   c.broken = !finite(m.norm1 + m.norm2 + m.dot);

@@ -83,6 +83,12 @@ inline Lanes multiply_add(Lanes a, Lanes b, Lanes c) {
 
 inline Singles splat_single(float value) { return Singles{} + value; }
 
+#if defined(__FMA__) || defined(__aarch64__)
+constexpr bool kFusesSingles = true;
+#else
+constexpr bool kFusesSingles = false;
+#endif
+
 inline Singles multiply_add(Singles a, Singles b, Singles c) {
 #if defined(__AVX512F__)
   return _mm512_fmadd_ps(a, b, c);
@@ -94,6 +100,10 @@ inline Singles multiply_add(Singles a, Singles b, Singles c) {
   for (int h = 0; h < 2; ++h) z[h] = _mm256_fmadd_ps(x[h], y[h], z[h]);
   std::memcpy(&c, z, sizeof c);
   return c;
+#elif defined(__aarch64__)
+  Singles out;
+  for (int l = 0; l < kSingles; ++l) out[l] = __builtin_fmaf(a[l], b[l], c[l]);
+  return out;
 #else
   return a * b + c;
 #endif

@@ -58,7 +58,7 @@ bool read_inputs(nb::handle x1, nb::handle x2, nb::handle target, nb::handle wei
   t.element = static_cast<Element>(a.dtype);
   t.n = y.shape[0];
   t.d = a.shape[1];
-  if (t.n < 1 || t.d < 1 || a.shape[1] != b.shape[1] || (a.shape[0] != t.n && b.shape[0] != t.n)) return false;
+  if (t.n < 1 || t.d < 1 || a.shape[1] != b.shape[1]) return false;
   if (!rows_of(a, t.n, t.x1, t.stride1, t.shared1) || !rows_of(b, t.n, t.x2, t.stride2, t.shared2)) return false;
   t.target = y.data;
   t.target_kind = target_kind(y.dtype);
@@ -172,7 +172,7 @@ nb::object plan(nb::handle x1, nb::handle x2, nb::handle target, nb::handle marg
   task.reduction = reduction_of(reduction);
   if (task.reduction == Reduction::unknown || !margin_of(margin, task.pairs.margin) ||
       !margin_of(positive_margin, task.pairs.positive_margin) || !eager() ||
-      !read_inputs(x1, x2, target, nb::none(), task.pairs))
+      !read_inputs(x1, x2, target, nb::none(), task.pairs) || (task.pairs.shared1 && task.pairs.shared2))
     return nb::none();
   task.result = static_cast<Dtype>(task.pairs.element);
   if (task.reduction == Reduction::sum && task.result == Dtype::f16 && 2 * task.pairs.n > 65504) return nb::none();
@@ -201,6 +201,7 @@ Task task_of(nb::handle x1, nb::handle x2, nb::handle target, nb::handle weight,
 NB_MODULE(_pairs, m) {
   using namespace cospair;
   m.doc() = "Fused kernels of the pair loss; cospair.kernels.cpu is their only caller.";
+  nb::set_leak_warnings(false);  // a loss that is still held when the interpreter ends is no leak
   find_torch();
   nb::class_<Task>(m, "Task", "Pairs and options of one call.")
       .def("run", &Task::run, "(loss, gradient of x1 or None, gradient of x2 or None), for an upstream gradient of 1.")

@@ -88,7 +88,8 @@ inline Singles combine(const Split& own, Singles x, const Split& along, Singles 
   return multiply_add(own.high, x, multiply_add(along.high, y, multiply_add(own.low, x, along.low * y)));
 }
 
-// The same two forms in float, for rows and multiples of moderate size: half the instructions.
+// The same two forms in float, for rows and multiples of moderate size: half the instructions. The difference of the
+// near form must be taken with one rounding.
 template <class T, class Out1, class Out2>
 inline void away_gradients_single(const T* a, const T* b, Step step1, Step step2, Out1 out1, Out2 out2,
                                   std::int64_t d) {
@@ -109,17 +110,15 @@ inline void away_gradients_single(const T* a, const T* b, Step step1, Step step2
 template <class T, class OutP, class OutQ>
 inline void near_gradients_single(const T* p, const T* q, double factor, Step step_p, Step step_q, OutP out_p,
                                   OutQ out_q, std::int64_t d) {
-  const Split minus(-factor);
+  const Split minus(-factor), along_p(step_p.along), along_q(step_q.along);
   const Singles own_p = splat_single(static_cast<float>(step_p.own)),
-                own_q = splat_single(static_cast<float>(step_q.own)),
-                along_p = splat_single(static_cast<float>(step_p.along)),
-                along_q = splat_single(static_cast<float>(step_q.along));
+                own_q = splat_single(static_cast<float>(step_q.own));
   std::int64_t j = 0;
   for (; j + kSingles <= d; j += kSingles) {
     const Singles x = load_singles(p + j), y = load_singles(q + j);
     const Singles e = multiply_add(minus.low, x, multiply_add(minus.high, x, y));
-    out_p.put_singles(j, multiply_add(own_p, x, along_p * e));
-    out_q.put_singles(j, multiply_add(own_q, y, along_q * e));
+    out_p.put_singles(j, multiply_add(along_p.high, e, multiply_add(along_p.low, e, own_p * x)));
+    out_q.put_singles(j, multiply_add(along_q.high, e, multiply_add(along_q.low, e, own_q * y)));
   }
   for (; j < d; ++j) {
     const double x = scalar(p[j]), y = scalar(q[j]);
@@ -158,7 +157,7 @@ inline void gradients_single(const Cosine<T>& c, const T* a, const T* b, double 
   if (size <= 0.5)
     return away_gradients_single(a, b, Step{along, -k * s / c.norm1}, Step{along, -k * s / c.norm2}, out1, out2, d);
   const double sign = s < 0 ? -1 : 1, toward = k * sign, gap = 1 - size;
-  if (c.norm1 >= c.norm2)
+  if (c.first_longer)
     near_gradients_single(a, b, sign * c.norm2 / c.lengths, Step{along, toward * gap / c.norm1},
                           Step{-toward / c.norm2, toward * gap / c.norm2}, out1, out2, d);
   else
@@ -187,7 +186,7 @@ inline void gradients(const Cosine<T>& c, const T* a, const T* b, double k, Out1
     return;
   }
   if constexpr (sizeof(T) < sizeof(double) && Out1::kKind != Sink::sum && Out2::kKind != Sink::sum)
-    if (!c.near && moderate(c.norm1) && moderate(c.norm2) && moderate(k * k))
+    if (kFusesSingles && !c.near && moderate(c.norm1) && moderate(c.norm2) && moderate(k * k))
       return gradients_single(c, a, b, k, out1, out2, d);
   if (!c.near) {
     const double s = c.cosine();
@@ -195,7 +194,7 @@ inline void gradients(const Cosine<T>& c, const T* a, const T* b, double k, Out1
     return;
   }
   const double toward = k * c.anchor;
-  if (c.norm1 >= c.norm2) {
+  if (c.first_longer) {
     near_gradients(a, b, c.factor, Step{k / c.lengths, toward * (c.gap + c.delta) / c.norm1},
                    Step{-toward / c.norm2, toward * (c.gap - c.delta) / c.norm2}, out1, out2, d);
   } else {
@@ -206,19 +205,18 @@ inline void gradients(const Cosine<T>& c, const T* a, const T* b, double k, Out1
 
 // double rows whose squares leave the range: a copy with the largest element in [0.5, 1), by a power of two.
 inline int rescue(const double* row, double* copy, std::int64_t d) {
-  double largest = 0;
-  for (std::int64_t j = 0; j < d; ++j) {
-    const double size = __builtin_fabs(row[j]);
-    largest = size > largest ? size : largest;
-  }
-  int exponent = 0;
-  if (largest > 0 && finite(largest)) (void)__builtin_frexp(largest, &exponent);
+  const int exponent = row_exponent(row, d);
   for (std::int64_t j = 0; j < d; ++j) copy[j] = __builtin_ldexp(row[j], -exponent);
   return exponent;
 }
 
 // The product of two squared lengths must stay in double's range too, where long double is no wider.
 inline bool in_range(double norm) { return norm > 0x1p-500 && norm < 0x1p500; }
+
+template <class Out>
+inline void put_back(Out out, std::int64_t j, double x, int exponent) {
+  out.put_one(j, Out::kKind == Sink::sum && is_deferred(exponent) ? x : __builtin_ldexp(x, -exponent));
+}
 
 // Gradients of rescued rows: in the copies' scale first, back to the rows' own as they are stored.
 template <class Out1, class Out2>
@@ -227,8 +225,8 @@ void rescued_gradients(const Cosine<double>& c, double* scratch, const int (&exp
   double *g1 = scratch + 2 * d, *g2 = scratch + 3 * d;
   gradients(c, scratch, scratch + d, k, ToMemory<double>{g1}, ToMemory<double>{g2}, d);
   for (std::int64_t j = 0; j < d; ++j) {
-    out1.put_one(j, __builtin_ldexp(g1[j], -exponents[0]));
-    out2.put_one(j, __builtin_ldexp(g2[j], -exponents[1]));
+    put_back(out1, j, g1[j], exponents[0]);
+    put_back(out2, j, g2[j], exponents[1]);
   }
 }
 

@@ -27,6 +27,26 @@ struct PairTask {
   bool streaming;  // gradients too large for the caches: store past them
 };
 
+namespace {  // a copy for each instruction set
+
+// The power of two that brings a row's largest element into [0.5, 1).
+inline int row_exponent(const double* row, std::int64_t d) {
+  double largest = 0;
+  for (std::int64_t j = 0; j < d; ++j) {
+    const double size = __builtin_fabs(row[j]);
+    largest = size > largest ? size : largest;
+  }
+  int exponent = 0;
+  if (largest > 0 && largest - largest == 0) (void)__builtin_frexp(largest, &exponent);
+  return exponent;
+}
+
+// A shared row so far from 1 is brought to 1 for every pair, and its gradient is summed there: before the sum is
+// scaled back, infinities of both signs could meet.
+inline bool is_deferred(int exponent) { return exponent > 300 || exponent < -300; }
+
+}  // namespace
+
 // What a run of rows leaves behind. The sum is kept as a rounded value and what the rounding lost.
 struct PairSum {
   double high = 0.0, low = 0.0;

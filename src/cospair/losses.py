@@ -112,7 +112,8 @@ def cosine_embedding_loss(
     References:
         https://docs.pytorch.org/docs/stable/generated/torch.nn.CosineEmbeddingLoss.html
     """
-    if kernel == "auto" and weight is None and not validate and not torch.compiler.is_compiling():
+    ordinary = kernel in ("auto", "cpu") and weight is None and not validate
+    if ordinary and not torch.compiler.is_compiling():
         loss = kernels.cpu.at_once(x1, x2, target, margin, positive_margin, reduction)
         if loss is not None:
             return loss

@@ -32,6 +32,7 @@ def refuses(device: torch.device, dtype: torch.dtype) -> str:
 def unit_rows(x: Tensor) -> Tensor:
     """Rows [n, d] divided by their length, in the wide dtype; zero rows stay, gradient zero."""
     wide = torch.float32 if x.device.type == "mps" else torch.float64
+    x = x.contiguous()  # equal rows are summed in the same order however they lie
     if x.dtype == wide:
         largest = x.detach().abs().amax(dim=-1, keepdim=True)
         x = x / torch.where(

@@ -2,6 +2,7 @@
 #   make demo    set up, then train, evaluate, report and answer a query on real faces
 #   make test    set up, then run the tests
 # Both install what requirements/*.txt lock into .venv; a second run needs no network.
+#   make triton  run the GPU kernel's tests in Triton's interpreter, without a GPU
 #   make bench   measure the pair loss beside other libraries' (several minutes)
 #   make wheel   build a wheel for this platform and Python into dist/
 
@@ -11,13 +12,16 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 SOURCES := $(shell find src csrc -type f -not -name '*.so' -not -path '*/__pycache__/*') CMakeLists.txt pyproject.toml README.md
 
-.PHONY: demo test check bench wheel clean
+.PHONY: demo test check triton bench wheel clean
 
 demo: $(VENV)/run.stamp $(VENV)/package.stamp
 	$(BIN)/cospair demo
 
 test: $(VENV)/dev.stamp $(VENV)/package.stamp
 	$(BIN)/python -m pytest
+
+triton: $(VENV)/dev.stamp $(VENV)/triton.stamp $(VENV)/package.stamp
+	TRITON_INTERPRET=1 $(BIN)/python -m pytest tests/kernels/test_triton_gpu.py
 
 check: $(VENV)/dev.stamp $(VENV)/package.stamp
 	scripts/check

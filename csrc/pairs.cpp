@@ -302,6 +302,13 @@ inline void settle(const PairTask& t, std::int64_t i, const T* a, const T* b, do
 constexpr std::int64_t kBlockRows = 16;
 constexpr std::int64_t kBlockBytes = std::int64_t{1} << 15;
 
+// Memory works on the next block while the gradients of this one are computed.
+template <class T>
+inline void prefetch(const T* row, std::int64_t d) {
+  constexpr std::int64_t line = 64 / static_cast<std::int64_t>(sizeof(T));
+  for (std::int64_t j = 0; j < d; j += line) __builtin_prefetch(row + j, 0, 2);
+}
+
 // The sinks of the gradients are chosen once for a run of rows, not for every element.
 template <class T, class Make1, class Make2>
 void run(const PairTask& t, std::int64_t begin, std::int64_t end, double* scratch, Make1 make1, Make2 make2,
@@ -320,6 +327,10 @@ void run(const PairTask& t, std::int64_t begin, std::int64_t end, double* scratc
       const Settled<T>& row = settled[i - first];
       const T* a = x1 + i * t.stride1;
       const T* b = x2 + i * t.stride2;
+      if (i + block < end) {
+        prefetch(a + block * t.stride1, t.d);
+        prefetch(b + block * t.stride2, t.d);
+      }
       if constexpr (sizeof(T) == sizeof(double)) {
         if (row.rescued) {  // the copies were the last rescued row's: made again
           int exponents[2] = {rescue(a, scratch, t.d), rescue(b, scratch + t.d, t.d)};

@@ -137,7 +137,7 @@ def test_gradients_computed_in_float_keep_their_last_place(dtype, cosine):
 
 
 def test_available_names_every_kernel():
-    assert kernels.available().keys() == {"cpu", "reference"}
+    assert kernels.available().keys() == {"cpu", "triton", "reference"}
     assert kernels.available()["reference"] == ""
 
 

@@ -15,11 +15,11 @@ from torch import Tensor
 from torch._C import _functorch  # pyright: ignore[reportAttributeAccessIssue]
 from torch.autograd import forward_ad
 
-from cospair.kernels import cpu, op, reference
+from cospair.kernels import cpu, op, reference, triton_gpu
 
 Kernel: TypeAlias = Literal["auto", "reference", "cpu", "triton"]
 
-TABLE: dict[str, ModuleType] = {"cpu": cpu, "reference": reference}
+TABLE: dict[str, ModuleType] = {"cpu": cpu, "triton": triton_gpu, "reference": reference}
 
 _PLAIN = (Tensor, torch.nn.Parameter)
 

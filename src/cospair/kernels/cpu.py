@@ -180,7 +180,7 @@ class _PairLoss(torch.autograd.Function):
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         gradients, ctx.gradients = ctx.gradients, None
         if torch.is_grad_enabled() or not torch._C._has_storage(upstream):
-            return *_reference_gradients(ctx, upstream), None, None, None
+            return *_differentiable(ctx, upstream), None, None, None
         if gradients is not None and not upstream.ndim and upstream.item() == 1.0:
             return *gradients, None, None, None
         x1, x2, target, weight = ctx.saved_tensors
@@ -211,25 +211,20 @@ def _scaled(
     return task.gradients(x1, x2, target, weight, scale, *wanted)
 
 
-def _reference_gradients(ctx: Any, upstream: Tensor) -> list[Tensor | None]:
+def _differentiable(ctx: Any, upstream: Tensor) -> list[Tensor | None]:
     x1, x2, target, weight = ctx.saved_tensors
-    task, wanted = ctx.task, ctx.needs_input_grad[:2]
-    with torch.enable_grad():
-        # aliases: one input may depend on the other, and that path is the caller's to walk
-        x1, x2 = x1.view_as(x1), x2.view_as(x2)
-        loss = reference.pair_loss(
-            x1,
-            x2,
-            target,
-            weight,
-            margin=task.margin,
-            positive_margin=task.positive_margin,
-            reduction=task.reduction,
-            dtype=upstream.dtype,
-        )
-    inputs = [x for x, wish in zip((x1, x2), wanted, strict=True) if wish]
-    found = iter(torch.autograd.grad(loss, inputs, upstream, create_graph=torch.is_grad_enabled()))
-    return [next(found) if wish else None for wish in wanted]
+    return reference.gradients(
+        x1,
+        x2,
+        target,
+        weight,
+        upstream,
+        ctx.needs_input_grad[:2],
+        margin=ctx.task.margin,
+        positive_margin=ctx.task.positive_margin,
+        reduction=ctx.task.reduction,
+        dtype=upstream.dtype,
+    )
 
 
 def _readable(x: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cospair.kernels import cpu
+from cospair.kernels import cpu, triton_gpu
 
 torch.library.define(
     "cospair::pair_loss",
@@ -97,6 +97,6 @@ def _refuse(ctx: Any, *upstream: Tensor) -> None:
 torch.library.register_autograd("cospair::pair_loss", _backward, setup_context=_keep)
 torch.library.register_autograd("cospair::pair_gradients", _refuse)
 
-for _kernel, _device in ((cpu, "cpu"),):
+for _kernel, _device in ((cpu, "cpu"), (triton_gpu, "cuda")):
     torch.library.impl("cospair::pair_loss", _device)(_kernel.loss_alone)
     torch.library.impl("cospair::pair_gradients", _device)(_kernel.gradients)

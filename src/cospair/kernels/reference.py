@@ -110,6 +110,38 @@ def pair_loss(
         return reduce(losses, weight, reduction).to(dtype)
 
 
+def gradients(
+    x1: Tensor,
+    x2: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    upstream: Tensor,
+    wanted: tuple[bool, bool],
+    *,
+    margin: float,
+    positive_margin: float,
+    reduction: str,
+    dtype: torch.dtype,
+) -> list[Tensor | None]:
+    """Gradients of x1 and x2 where wanted, themselves with a graph where grad mode is on."""
+    with torch.enable_grad():
+        # aliases: one input may depend on the other, and that path is the caller's to walk
+        x1, x2 = x1.view_as(x1), x2.view_as(x2)
+        loss = pair_loss(
+            x1,
+            x2,
+            target,
+            weight,
+            margin=margin,
+            positive_margin=positive_margin,
+            reduction=reduction,
+            dtype=dtype,
+        )
+    inputs = [x for x, wish in zip((x1, x2), wanted, strict=True) if wish]
+    found = iter(torch.autograd.grad(loss, inputs, upstream, create_graph=torch.is_grad_enabled()))
+    return [next(found) if wish else None for wish in wanted]
+
+
 def _autocast(x: Tensor) -> bool:
     return x.device.type != "meta" and torch.is_autocast_enabled(x.device.type)
 

@@ -44,6 +44,8 @@ def modules():
 
 @pytest.mark.parametrize("name", list(modules()))
 def test_examples_in_docstrings(name):
+    if name.endswith(".triton_device"):
+        pytest.importorskip("triton")
     failed, _ = doctest.testmod(
         importlib.import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE
     )

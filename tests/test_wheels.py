@@ -50,6 +50,7 @@ def environment_with(wheel: Path, folder: Path) -> Path:
     own = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip())
     (own / "torch.pth").write_text(sysconfig.get_path("purelib"))
     pip = (sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps")
+    pip += ("--ignore-installed",)  # the checkout's own cospair may be among the packages behind it
     run(*pip, wheel, PATH="")
     return python
 

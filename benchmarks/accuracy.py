@@ -19,13 +19,18 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from provenance import provenance
 from torch import Tensor
 
 from cospair import kernels
+from cospair.bench.provenance import provenance
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-import fuzz  # pyright: ignore[reportMissingImports]
+from fuzz import kernel_named  # pyright: ignore[reportMissingImports]
+from fuzzing.cases import batch_at, build  # pyright: ignore[reportMissingImports]
+from fuzzing.choices import DTYPES, Batch  # pyright: ignore[reportMissingImports]
+from fuzzing.expected import BOUNDS  # pyright: ignore[reportMissingImports]
+from fuzzing.judgement import Findings, Kernel, judge  # pyright: ignore[reportMissingImports]
+from fuzzing.wide import Array  # pyright: ignore[reportMissingImports]
 
 BEGIN, END = "<!-- accuracy:begin -->", "<!-- accuracy:end -->"
 # In ulps; NaN and inf where the truth is finite fail, too. In the half types 1,000 would be more
@@ -51,21 +56,21 @@ def torchs(
     return F.cosine_embedding_loss(x1, x2, target, margin, reduction=reduction).to(dtype)
 
 
-def measured_kernels() -> dict[str, fuzz.Kernel]:
+def measured_kernels() -> dict[str, Kernel]:
     """Every kernel that runs on this machine's CPU, then torch."""
-    found: dict[str, fuzz.Kernel] = {}
-    for name in fuzz.BOUNDS:
+    found: dict[str, Kernel] = {}
+    for name in BOUNDS:
         if not kernels.available()[name]:
-            found[name], _ = fuzz.kernel_named(name)
+            found[name], _ = kernel_named(name)
     return found | {"torch": torchs}
 
 
-def batches(kind: str, cases: int, seed: int) -> Iterator[fuzz.Batch]:
+def batches(kind: str, cases: int, seed: int) -> Iterator[Batch]:
     """Batches until there are that many pairs of each dtype."""
-    done = dict.fromkeys(fuzz.DTYPES, 0)
+    done = dict.fromkeys(DTYPES, 0)
     number = 0
     while min(done.values()) < cases:
-        batch = fuzz.batch_at(seed, number, plain=True)
+        batch = batch_at(seed, number, plain=True)
         number += 1
         if done[batch.dtype] >= cases:
             continue
@@ -81,10 +86,10 @@ class Errors:
     def __init__(self, failure: float) -> None:
         """Nothing yet."""
         self.failure = failure
-        self.losses: list[fuzz.Array] = []
-        self.gradients: list[fuzz.Array] = []
+        self.losses: list[Array] = []
+        self.gradients: list[Array] = []
 
-    def add(self, found: fuzz.Findings) -> None:
+    def add(self, found: Findings) -> None:
         """Take up a batch's."""
         self.losses.append(found.loss)
         self.gradients += found.gradients
@@ -112,14 +117,12 @@ def _number(x: float) -> str:
 def measure(kind: str, cases: int, seed: int) -> dict[tuple[str, str], Errors]:
     """Errors by dtype and kernel."""
     found = {
-        (dtype, name): Errors(FAILURE[dtype])
-        for dtype in fuzz.DTYPES
-        for name in measured_kernels()
+        (dtype, name): Errors(FAILURE[dtype]) for dtype in DTYPES for name in measured_kernels()
     }
     for batch in batches(kind, cases, seed):
-        inputs, bound = fuzz.build(batch), fuzz.BOUNDS["cpu"][batch.dtype]
+        inputs, bound = build(batch), BOUNDS["cpu"][batch.dtype]
         for name, kernel in measured_kernels().items():
-            found[batch.dtype, name].add(fuzz.judge(kernel, inputs, bound, exact=False))
+            found[batch.dtype, name].add(judge(kernel, inputs, bound, exact=False))
     return found
 
 

@@ -19,9 +19,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from provenance import save
 
 from cospair import cosine_embedding_loss, data, evaluation, models, recipes, training
+from cospair.bench.provenance import save
 from cospair.models import Embedder
 from cospair.recipes import FROM_SCRATCH, Recipe
 

@@ -1,0 +1,1 @@
+"""What the fuzzer of the pair loss is made of; tests/fuzz.py runs it."""

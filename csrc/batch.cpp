@@ -5,30 +5,12 @@
 #include <cstddef>
 #include <vector>
 
+#include "instruction_sets.hpp"
 #include "lanes.hpp"
 #include "threads.hpp"
 
 namespace cospair {
 namespace {
-
-struct InstructionSet {
-  const char* name;
-  PairRows pair_rows;
-};
-
-InstructionSet choose_instruction_set() {
-#if defined(COSPAIR_X86)
-  __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512cd"))
-    return {"x86-64-v4", v4::pair_rows};
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2"))
-    return {"x86-64-v3", v3::pair_rows};
-#endif
-  return {"baseline", baseline::pair_rows};
-}
-
-const InstructionSet kInstructionSet = choose_instruction_set();
 
 // Chunks depend on the number of rows alone, and their sums are added in order: the number of threads changes nothing.
 // A shared input keeps a partial gradient a chunk, so long rows have fewer.
@@ -97,15 +79,13 @@ struct Batch {
     double* own = scratch.data() + scratch_each * next_worker.fetch_add(1);
     for (std::int64_t c; (c = next_chunk.fetch_add(1)) < chunks.count;) {
       const std::int64_t begin = c * chunks.rows_each, end = std::min(task.n, begin + chunks.rows_each);
-      kInstructionSet.pair_rows(task, begin, end, own, shared1.chunk(c, task.d), shared2.chunk(c, task.d),
+      kernels().pair_rows(task, begin, end, own, shared1.chunk(c, task.d), shared2.chunk(c, task.d),
                                 sums[static_cast<std::size_t>(c)]);
     }
   }
 };
 
 }  // namespace
-
-const char* instruction_set() { return kInstructionSet.name; }
 
 PairSum run_pairs(const PairTask& task, int threads) {
   threads = static_cast<int>(std::clamp<std::int64_t>(threads, 1, Chunks(task.n, task.d).count));

@@ -5,9 +5,6 @@
 
 namespace cospair {
 
-// The name of the build of the kernels that this processor was given.
-const char* instruction_set();
-
 // Runs a task; a shared input's gradient is rounded to the element type here.
 PairSum run_pairs(const PairTask& task, int threads);
 

@@ -8,7 +8,9 @@
 #include <utility>
 
 #include "batch.hpp"
+#include "instruction_sets.hpp"
 #include "lanes.hpp"
+#include "sweep_module.hpp"
 #include "tensors.hpp"
 
 namespace cospair {
@@ -103,65 +105,61 @@ class Task {
   Dtype result = Dtype::f32;
   bool strict = true;  // an invalid target raises; otherwise it makes its pair's loss NaN
 
-  // (loss, gradient of x1 or None, gradient of x2 or None)
+  // (loss, gradient of x1 or None, gradient of x2 or None); once, because it forgets the addresses
   nb::tuple run(nb::handle x1, nb::handle x2, nb::handle target, bool wanted1, bool wanted2) {
-    pairs.scale = 1 / divisor;
+    PairTask t = pairs;
+    pairs.x1 = pairs.x2 = pairs.target = pairs.weight = nullptr;
+    t.scale = 1 / divisor;
     nb::object losses;
     if (reduction == Reduction::none) {
       wanted1 = wanted2 = false;
-      losses = empty(pairs.n, static_cast<Dtype>(pairs.element));
-      pairs.losses = data_of(losses);
+      losses = empty(t.n, static_cast<Dtype>(t.element));
+      t.losses = data_of(losses);
     }
-    auto [g1, g2] = fill(x1, x2, target, wanted1, wanted2);
+    const Filled filled = fill(t, x1, x2, target, wanted1, wanted2);
     if (reduction != Reduction::none) {
       losses = scalar(result);
-      write(data_of(losses), result, total_ / divisor);
+      write(data_of(losses), result, filled.total / divisor);
     }
-    return nb::make_tuple(losses, g1, g2);
+    return nb::make_tuple(losses, filled.gradient1, filled.gradient2);
   }
 
-  // Both gradients for another upstream gradient: one number for all, or one a row in the weights.
+  // Both gradients for another upstream gradient: one number for all, or one a row in the weights. The task stays as
+  // it is: several threads may walk one graph at once, and the kernel runs without the interpreter's lock.
   nb::tuple gradients(nb::handle x1, nb::handle x2, nb::handle target, nb::handle weight, double scale, bool wanted1,
-                      bool wanted2) {
-    PairTask again{};
-    again.margin = pairs.margin;
-    again.positive_margin = pairs.positive_margin;
-    if (!read_inputs(x1, x2, target, weight, again))
+                      bool wanted2) const {
+    PairTask t{};
+    t.margin = pairs.margin;
+    t.positive_margin = pairs.positive_margin;
+    t.scale = scale;
+    if (!read_inputs(x1, x2, target, weight, t))
       throw nb::value_error("x1, x2, target and weight must be those of the forward pass; they changed since");
-    pairs = again;
-    pairs.scale = scale;
-    auto [g1, g2] = fill(x1, x2, target, wanted1, wanted2);
-    return nb::make_tuple(g1, g2);
+    const Filled filled = fill(t, x1, x2, target, wanted1, wanted2);
+    return nb::make_tuple(filled.gradient1, filled.gradient2);
   }
 
  private:
-  double total_ = 0;
+  struct Filled {
+    nb::object gradient1, gradient2;  // or None
+    double total;
+  };
 
-  std::pair<nb::object, nb::object> fill(nb::handle x1, nb::handle x2, nb::handle target, bool wanted1, bool wanted2) {
-    const std::int64_t size = size_of(static_cast<Dtype>(pairs.element)), row = pairs.d * size;
-    const std::int64_t bytes1 = pairs.shared1 ? row : pairs.n * row, bytes2 = pairs.shared2 ? row : pairs.n * row;
+  Filled fill(PairTask& t, nb::handle x1, nb::handle x2, nb::handle target, bool wanted1, bool wanted2) const {
+    const std::int64_t size = size_of(static_cast<Dtype>(t.element)), row = t.d * size;
+    const std::int64_t bytes1 = t.shared1 ? row : t.n * row, bytes2 = t.shared2 ? row : t.n * row;
     nb::object g1 = nb::none(), g2 = nb::none();
-    if (wanted1) g1 = empty_like(x1, static_cast<std::size_t>(bytes1)), pairs.gradient1 = data_of(g1);
-    if (wanted2) g2 = empty_like(x2, static_cast<std::size_t>(bytes2)), pairs.gradient2 = data_of(g2);
-    pairs.streaming = (wanted1 ? bytes1 : 0) + (wanted2 ? bytes2 : 0) >= kBytesStreamed;
-    const std::int64_t useful = 1 + pairs.n * row / kBytesAThread;
+    if (wanted1) g1 = empty_like(x1, static_cast<std::size_t>(bytes1)), t.gradient1 = data_of(g1);
+    if (wanted2) g2 = empty_like(x2, static_cast<std::size_t>(bytes2)), t.gradient2 = data_of(g2);
+    t.streaming = (wanted1 ? bytes1 : 0) + (wanted2 ? bytes2 : 0) >= kBytesStreamed;
+    const std::int64_t useful = 1 + t.n * row / kBytesAThread;
     const int threads = useful == 1 ? 1 : static_cast<int>(std::min<std::int64_t>(thread_count(), useful));
     PairSum sum;
     {
       nb::gil_scoped_release nogil;
-      sum = run_pairs(pairs, threads);
+      sum = run_pairs(t, threads);
     }
-    const double total = sum.high + sum.low;
-    const std::int64_t invalid = sum.invalid;
-    forget();
-    if (invalid >= 0 && strict) refuse_target(target, invalid);
-    total_ = total;
-    return {g1, g2};
-  }
-
-  void forget() {  // the addresses were the call's
-    pairs.x1 = pairs.x2 = pairs.target = pairs.weight = nullptr;
-    pairs.losses = pairs.gradient1 = pairs.gradient2 = nullptr;
+    if (sum.invalid >= 0 && strict) refuse_target(target, sum.invalid);
+    return {g1, g2, sum.high + sum.low};
   }
 };
 
@@ -198,9 +196,9 @@ Task task_of(nb::handle x1, nb::handle x2, nb::handle target, nb::handle weight,
 }  // namespace
 }  // namespace cospair
 
-NB_MODULE(_pairs, m) {
+NB_MODULE(_cpu, m) {
   using namespace cospair;
-  m.doc() = "Fused kernels of the pair loss; cospair.kernels.cpu is their only caller.";
+  m.doc() = "Fused kernels of the pair loss and of the sweep over all pairs; cospair.kernels is their only caller.";
   nb::set_leak_warnings(false);  // a loss that is still held when the interpreter ends is no leak
   find_torch();
   nb::class_<Task>(m, "Task", "Pairs and options of one call.")
@@ -211,13 +209,14 @@ NB_MODULE(_pairs, m) {
       .def_prop_ro("reduction", [](const Task& t) { return std::string(kReductions[static_cast<int>(t.reduction)]); })
       .def("gradients", &Task::gradients, nb::arg(), nb::arg(), nb::arg(), nb::arg().none(), nb::arg(), nb::arg(),
            nb::arg(), "Both gradients, scaled; per-row upstream gradients come in the weights.");
-  m.def("plan", &plan, nb::arg(), nb::arg(), nb::arg(), nb::arg().none(), nb::arg().none(), nb::arg().none(),
-        "A task where nothing is left to check, convert or intercept; otherwise None.");
+  m.def("plan", &plan, nb::arg().none(), nb::arg().none(), nb::arg().none(), nb::arg().none(), nb::arg().none(),
+        nb::arg().none(), "A task where nothing is left to check, convert or intercept; otherwise None.");
   m.def("task", &task_of, nb::arg(), nb::arg(), nb::arg(), nb::arg().none(), nb::arg(), nb::arg(), nb::arg(), nb::arg(),
         nb::arg(), nb::arg(), "A task on tensors that were made ready for it.");
   m.def(
-      "instruction_set", [] { return std::string(instruction_set()); },
+      "instruction_set", [] { return std::string(kernels().name); },
       "The build of the kernels that this processor was given.");
+  bind_sweep(m);
 #if defined(COSPAIR_HALF)
   m.attr("has_half") = true;
 #else

@@ -188,3 +188,16 @@ def test_validate_names_the_row(bad):
     x[3, 2] = bad
     with pytest.raises(ValueError, match=r"^x2 must be finite, got NaN or infinity in row 3"):
         CosineEmbeddingLoss(validate=True)(X, x, Y)
+
+
+@pytest.mark.parametrize("place", ["x1", "x2", "target"])
+@pytest.mark.parametrize("value", [None, [1.0] * 4])
+def test_what_is_no_tensor_is_named(place, value):
+    given = {"x1": X, "x2": X, "target": Y, place: value}
+    with pytest.raises(TypeError, match=rf"^{place} must be a torch.Tensor.*, got \w+; "):
+        cosine_embedding_loss(**given)
+
+
+def test_a_weight_that_is_no_tensor_is_named():
+    with pytest.raises(TypeError, match=r"^weight must be a floating-point tensor, got list; "):
+        cosine_embedding_loss(X, X, Y, weight=[1.0] * 4)  # type: ignore[arg-type]

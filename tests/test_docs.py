@@ -38,13 +38,13 @@ def test_code_block(code, printed, tmp_path, monkeypatch):
 def modules():
     yield cospair.__name__
     for found in pkgutil.walk_packages(cospair.__path__, "cospair."):
-        if not found.name.endswith("._pairs"):
+        if not found.name.endswith("._cpu"):
             yield found.name
 
 
 @pytest.mark.parametrize("name", list(modules()))
 def test_examples_in_docstrings(name):
-    if name.endswith(".triton_device"):
+    if "triton" in name and name.endswith("_device"):
         pytest.importorskip("triton")
     failed, _ = doctest.testmod(
         importlib.import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE

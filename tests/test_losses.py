@@ -159,7 +159,8 @@ class Reversed(torch.autograd.Function):
         return -upstream
 
 
-def test_what_stands_between_a_query_and_its_expand_is_walked():
+@pytest.mark.parametrize("weight", [None, torch.ones(1000)], ids=["short way", "long way"])
+def test_what_stands_between_a_query_and_its_expand_is_walked(weight):
     query, gallery, target = reidentification()
     q = query.clone().requires_grad_()
     cosine_embedding_loss(q, gallery, target).backward()
@@ -168,7 +169,7 @@ def test_what_stands_between_a_query_and_its_expand_is_walked():
     middle = Reversed.apply(r).unsqueeze(0)
     middle.retain_grad()
     expanded = middle.expand(1000, 256)
-    loss = cosine_embedding_loss(expanded, gallery, target)
+    loss = cosine_embedding_loss(expanded, gallery, target, weight=weight)
     (own,) = torch.autograd.grad(loss, expanded, retain_graph=True)
     expanded.retain_grad()
     loss.backward()

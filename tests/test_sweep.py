@@ -7,7 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.autograd.gradcheck import gradcheck, gradgradcheck
 
-from cospair import AllPairsReduction, all_pairs_cosine_embedding_loss, cosine_embedding_loss, sweep
+from cospair import (
+    AllPairsReduction,
+    all_pairs_cosine_embedding_loss,
+    cosine_embedding_loss,
+    kernels,
+    sweep,
+)
+from cospair.kernels import reference_sweep, sweeps
+from cospair.sweep import gradients
 
 REDUCTIONS = ["none", "sum", "mean", "balanced", "active"]
 
@@ -84,13 +92,15 @@ def test_by_hand_from_angles():
 
 @pytest.mark.parametrize("tile", [1, 3, 8, 1024])
 @pytest.mark.parametrize("reduction", ["sum", "mean", "balanced", "active"])
-def test_the_tile_size_changes_nothing(tile, reduction, monkeypatch):
+def test_the_tile_size_of_the_reference_changes_nothing(tile, reduction, monkeypatch):
     x, labels = batch(29, 5, 6, seed=3)
     results = []
     for size in (1024, tile):
-        monkeypatch.setattr(sweep, "_TILE", size)
+        monkeypatch.setattr(reference_sweep, "_TILE", size)
         y = x.clone().requires_grad_()
-        loss = all_pairs_cosine_embedding_loss(y, labels, margin=0.2, reduction=reduction)
+        loss = all_pairs_cosine_embedding_loss(
+            y, labels, margin=0.2, reduction=reduction, kernel="reference"
+        )
         results.append((loss.detach(), torch.autograd.grad(loss, y)[0]))
     torch.testing.assert_close(results[0], results[1], rtol=1e-12, atol=1e-15)
 
@@ -210,7 +220,9 @@ def test_compiles_without_graph_breaks():
     )
 
 
-def test_memory_stays_that_of_tiles():
+@pytest.mark.parametrize("positive_margin", [1.0, 0.5])
+@pytest.mark.parametrize("kernel", ["reference", "cpu"])
+def test_memory_stays_that_of_tiles(kernel, positive_margin):
     """At 6,000 rows one n x n float64 matrix would be 288 MB; no tensor may be a tenth of that."""
     from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -225,12 +237,13 @@ def test_memory_stays_that_of_tiles():
             return out
 
     x, labels = batch(6000, 16, 100, dtype=torch.float32)
-    units = torch.nn.functional.normalize(x.double())
-    hinges = sweep.Hinges(0.5, 1.0, "active")
-    order = torch.argsort(labels)
+    hinges = sweep.Hinges(0.5, positive_margin, "active")
+    given = sweep.Batch(x, labels)
     with Watch():
-        sweep._sweep(units[order], labels[order], hinges, gradient=True)
-    assert largest <= 6000 * 6000 * 8 / 10
+        gradients.loss_and_gradients(
+            given, hinges, kernels.SWEEPS[kernel], sweeps.Watch(), wanted=(True, False)
+        )
+    assert 0 < largest <= 6000 * 6000 * 8 / 10
 
 
 @settings(max_examples=40, deadline=None)

@@ -82,7 +82,7 @@ def test_the_wheel_is_for_this_python_or_the_stable_abi(wheel):
 def test_the_wheel_carries_the_package_and_nothing_else(wheel):
     with zipfile.ZipFile(wheel) as file:
         names = file.namelist()
-    assert len([name for name in names if name.startswith("cospair/kernels/_pairs")]) == 1
+    assert len([name for name in names if name.startswith("cospair/kernels/_cpu")]) == 1
     assert {name.split("/")[0].split("-")[0] for name in names} == {"cospair"}
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert not [name for name in names if name.endswith((".cpp", ".hpp", ".pyc"))]
@@ -115,7 +115,7 @@ def test_without_a_compiler_it_installs_and_says_what_is_missing(tmp_path):
     options += ["--config-settings=cmake.define.CMAKE_CXX_COMPILER=NOTFOUND"]
     wheel = build(here, *options, CXX="", CC="")
     with zipfile.ZipFile(wheel) as file:
-        assert not [name for name in file.namelist() if "/_pairs" in name]
+        assert not [name for name in file.namelist() if "/_cpu" in name]
     python = environment_with(wheel, tmp_path / "environment")
     program = """
 import torch, warnings

@@ -2,6 +2,7 @@
 
 from cospair import kernels
 from cospair._checks import AllPairsReduction, Reduction
+from cospair.kernels.sweeps import SweepStats
 from cospair.losses import (
     AllPairsCosineEmbeddingLoss,
     CosineEmbeddingLoss,
@@ -9,13 +10,16 @@ from cospair.losses import (
     all_pairs_cosine_embedding_loss,
     cosine_embedding_loss,
 )
+from cospair.memory import CrossBatchMemory
 
 __all__ = [
     "AllPairsCosineEmbeddingLoss",
     "AllPairsReduction",
     "CosineEmbeddingLoss",
     "CosineEmbeddingLossOptions",
+    "CrossBatchMemory",
     "Reduction",
+    "SweepStats",
     "all_pairs_cosine_embedding_loss",
     "cosine_embedding_loss",
     "kernels",

@@ -128,30 +128,72 @@ def refuse_target(target: Tensor, row: int) -> None:
     )
 
 
-def check_weight(weight: Tensor, target: Tensor, *, values: bool) -> None:
-    """Refuse weights that are not one non-negative finite number a pair."""
+def check_weight(
+    weight: Tensor,
+    fitting: Tensor,
+    *,
+    values: bool,
+    name: str = "weight",
+    like: str = "target",
+) -> None:
+    """Refuse weights that are not one non-negative finite number for each of `fitting`."""
     if not isinstance(weight, Tensor) or not (
         weight.is_floating_point() or weight.dtype == torch.bool
     ):
         came = weight.dtype if isinstance(weight, Tensor) else type(weight).__name__
         raise TypeError(
-            f"weight must be a floating-point tensor, got {came}; convert it with weight.float()"
+            f"{name} must be a floating-point tensor, got {came}; convert it with .float()"
         )
-    if weight.shape != target.shape:
+    if weight.shape != fitting.shape:
         raise ValueError(
-            f"weight must have the target's shape {tuple(target.shape)}, got "
-            f"{tuple(weight.shape)}; "
-            "give one weight a pair"
+            f"{name} must have the {like}' shape {tuple(fitting.shape)}, got "
+            f"{tuple(weight.shape)}; give one weight each"
+            if like.endswith("s")
+            else f"{name} must have the {like}'s shape {tuple(fitting.shape)}, got "
+            f"{tuple(weight.shape)}; give one weight a pair"
         )
     if values:
         wrong = ~((weight >= 0) & (weight < math.inf))
         if bool(wrong.any()):
             row = int(wrong.reshape(-1).nonzero()[0])
             raise ValueError(
-                f"weight must be finite and not negative, got {weight.reshape(-1)[row].item()!r} "
+                f"{name} must be finite and not negative, got {weight.reshape(-1)[row].item()!r} "
                 f"at row {row}; "
                 "clip the weights first"
             )
+
+
+def check_other_side(
+    x: Tensor,
+    other: Tensor | None,
+    labels: Tensor,
+    other_labels: Tensor | None,
+    other_weight: Tensor | None,
+) -> None:
+    """Refuse half of another side, and one that does not fit x."""
+    if (other is None) != (other_labels is None):
+        given, missing = ("other", "other_labels")[:: 1 if other_labels is None else -1]
+        raise ValueError(
+            f"other and other_labels must be given together, got {given} alone; add {missing}"
+        )
+    if other is None or other_labels is None:
+        if other_weight is not None:
+            raise ValueError(
+                "other_weight must come with other and other_labels, got it alone; add them, or "
+                "weigh x's rows with weight"
+            )
+        return
+    if isinstance(other, Tensor) and other.ndim == 2 and other.shape[1] != x.shape[1]:
+        raise ValueError(
+            f"x and other must have the same number of features, got {tuple(x.shape)} and "
+            f"{tuple(other.shape)}; embed both with the same encoder"
+        )
+    dtypes = [y.dtype for y in (labels, other_labels) if isinstance(y, Tensor)]
+    if torch.uint64 in dtypes and set(dtypes) != {torch.uint64}:
+        raise TypeError(
+            f"labels and other_labels must both be uint64 or neither, got {dtypes[0]} and "
+            f"{dtypes[1]}; convert one of them"
+        )
 
 
 def check_devices(**tensors: Tensor | None) -> None:

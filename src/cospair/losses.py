@@ -12,6 +12,7 @@ torch's own; the subgradient at a hinge is 0.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import torch
@@ -20,6 +21,7 @@ from torch import Tensor
 from cospair import _checks, kernels, sweep
 from cospair._checks import AllPairsReduction, Reduction
 from cospair.kernels import Kernel
+from cospair.kernels.sweeps import SweepStats, Watch
 
 
 @dataclass(frozen=True)
@@ -215,10 +217,10 @@ def _check_pairs(
     _checks.check_embeddings("x2", x2)
     _checks.check_target_type(target)
     _checks.check_pair_shapes(x1, x2, target)
-    _checks.check_devices(x1=x1, x2=x2, target=target, weight=weight)
     if weight is not None:
-        on_cpu = weight.device.type == "cpu" and kernels.is_plain(weight)
+        on_cpu = kernels.is_plain(weight) and weight.device.type == "cpu"
         _checks.check_weight(weight, target, values=on_cpu or validate)
+    _checks.check_devices(x1=x1, x2=x2, target=target, weight=weight)
     if validate:
         _checks.check_finite_rows("x1", x1)
         _checks.check_finite_rows("x2", x2)
@@ -268,58 +270,118 @@ def _as_rows(x: Tensor) -> Tensor:
 def all_pairs_cosine_embedding_loss(
     x: Tensor,
     labels: Tensor,
+    other: Tensor | None = None,
+    other_labels: Tensor | None = None,
     *,
     margin: float = 0.0,
     positive_margin: float = 1.0,
+    weight: Tensor | None = None,
+    other_weight: Tensor | None = None,
     reduction: AllPairsReduction = "mean",
+    kernel: Kernel = "auto",
+    stats: SweepStats | None = None,
+    progress: Callable[[int, int], object] | None = None,
 ) -> Tensor:
-    """Cosine embedding loss of every pair i < j of a labelled batch, without an n x n matrix.
+    """Cosine embedding loss of every pair of a labelled batch, without an n x n matrix.
 
-    A pair is genuine where its labels are equal and an impostor pair otherwise, and costs what it
-    costs in `cosine_embedding_loss`. With g and h the genuine and impostor pairs' losses:
+    The pairs are those i < j of `x`, or, with `other`, every row of `x` with every row of `other`,
+    as a batch of queries against a gallery or a memory bank. A pair is genuine where its labels are
+    equal and an impostor pair otherwise, and costs what it costs in `cosine_embedding_loss`. With g
+    and h the genuine and impostor pairs' losses:
 
         'sum':       sum(g) + sum(h)
         'mean':      (sum(g) + sum(h)) / number of pairs
         'balanced':  mean(g) + mean(h)
         'active':    mean of the g that are > 0 + mean of the h that are > 0; the one that trains
         best
-        'none':      the matrix: loss of pair i < j at [i, j], 0 elsewhere; n x n numbers, for small
-        n only
+        'none':      the matrix: loss of pair (i, j) at [i, j], 0 where it is no pair; n x m
+        numbers, for small n only
 
-    An empty kind adds 0; a batch of one row or none has loss 0, with a graph.
+    With weights, a pair weighs the product of its rows' weights, its loss is multiplied by that,
+    and means divide by the sum of the weights. An empty kind adds 0; a batch without a pair has
+    loss 0, with a graph.
+
+    Loss and gradient are exact: pairs are skipped only where a bound proves that they cost nothing,
+    and on which side of its hinge a pair stands is decided in float64; within 1e-14 of it, it
+    stands at it: cost and subgradient 0. Memory is that of the gradients and a little over.
 
     Args:
         x: Embeddings, (N, D), float16, bfloat16, float32 or float64; a zero row has cosine 0 with
             every row.
         labels: Integer labels, (N), any width.
+        other: Embeddings of the other side, (M, D); the two meet in the promoted dtype.
+        other_labels: Integer labels of the other side, (M).
         margin: Cosine above which an impostor pair costs, in [-1, 1].
         positive_margin: Cosine below which a genuine pair costs, in [-1, 1].
+        weight: Weights of x's rows, (N), floating point, finite and not negative. One that wants a
+            gradient needs the memory of the matrix.
+        other_weight: Weights of the other side's rows, (M).
         reduction: 'none', 'mean', 'sum', 'balanced' or 'active'.
+        kernel: 'auto' takes the fastest that runs here for the device and dtype; 'reference', 'cpu'
+            or 'triton' takes that one. For second derivatives, 'none' and the transforms of
+            torch.func the matrix is formed, whatever the kernel.
+        stats: Filled with what the sweep did; eager mode only.
+        progress: Called as progress(tiles done, tiles in all) during the sweep of either kind of
+            pair; eager mode only.
 
     Returns:
-        Loss, (), or (N, N) for 'none', in the embeddings' dtype (a float16 sum in float32).
+        Loss, (), or (N, M) for 'none', in the embeddings' dtype (a float16 sum in float32).
 
     Raises:
-        ValueError: For shapes or options outside these rules.
+        ValueError: For shapes, weights or options outside these rules.
         TypeError: For embeddings, labels or options of the wrong type; float labels among them.
+        RuntimeError: For a kernel asked for by name that cannot run on these tensors.
 
     Example:
         >>> import torch
         >>> x = torch.tensor([[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]])
         >>> all_pairs_cosine_embedding_loss(x, torch.tensor([7, 7, 8]), margin=0.5, reduction="sum")
         tensor(0.7000)
+        >>> gallery, identities = torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.tensor([7, 8])
+        >>> queries, wanted = x[1:2], torch.tensor([7])
+        >>> all_pairs_cosine_embedding_loss(
+        ...     queries, wanted, gallery, identities, margin=0.5, reduction="none"
+        ... )
+        tensor([[0.4000, 0.3000]])
     """
     margin = _checks.checked_margin("margin", margin)
     positive_margin = _checks.checked_margin("positive_margin", positive_margin)
     _checks.check_reduction(reduction, AllPairsReduction)
-    _checks.check_embeddings("x", x)
-    if x.ndim != 2:
-        raise ValueError(f"x must be (N, D), got {tuple(x.shape)}; give one row an embedding")
-    _checks.check_labels("labels", labels, x)
-    _checks.check_devices(x=x, labels=labels)
-    dtype, x, _ = _same_dtype(x, x)
-    loss = sweep.all_pairs_loss(x, labels, sweep.Hinges(margin, positive_margin, reduction))
+    _check_side(x, labels, weight, "")
+    _checks.check_other_side(x, other, labels, other_labels, other_weight)
+    if other is not None and other_labels is not None:
+        _check_side(other, other_labels, other_weight, "other_")
+    tensors = {"x": x, "labels": labels, "weight": weight}
+    opposite = {"other": other, "other_labels": other_labels, "other_weight": other_weight}
+    _checks.check_devices(**tensors, **opposite)
+    dtype, x, other = _meeting(x, other)
+    batch = sweep.Batch(x, labels, other, other_labels, weight, other_weight)
+    loss = sweep.all_pairs_loss(
+        batch,
+        sweep.Hinges(margin, positive_margin, reduction),
+        kernel=kernel,
+        watch=Watch(stats, progress),
+    )
     return loss.to(torch.float32 if dtype == torch.float16 and reduction == "sum" else dtype)
+
+
+def _check_side(x: Tensor, labels: Tensor, weight: Tensor | None, side: str) -> None:
+    name = side.rstrip("_") or "x"
+    _checks.check_embeddings(name, x)
+    if x.ndim != 2:
+        raise ValueError(f"{name} must be (N, D), got {tuple(x.shape)}; give one row an embedding")
+    _checks.check_labels(f"{side}labels", labels, x)
+    if weight is not None:
+        on_cpu = weight.device.type == "cpu" and kernels.is_plain(weight)
+        _checks.check_weight(weight, labels, values=on_cpu, name=f"{side}weight", like="labels")
+
+
+def _meeting(x: Tensor, other: Tensor | None) -> tuple[torch.dtype, Tensor, Tensor | None]:
+    """Both sides in one dtype, as `_same_dtype` has it."""
+    if other is None:
+        dtype, x, _ = _same_dtype(x, x)
+        return dtype, x, None
+    return _same_dtype(x, other)
 
 
 class AllPairsCosineEmbeddingLoss(torch.nn.Module):
@@ -329,6 +391,7 @@ class AllPairsCosineEmbeddingLoss(torch.nn.Module):
         margin: Cosine above which an impostor pair costs, in [-1, 1].
         positive_margin: Cosine below which a genuine pair costs, in [-1, 1].
         reduction: 'none', 'mean', 'sum', 'balanced' or 'active'.
+        kernel: 'auto', 'reference', 'cpu' or 'triton'.
 
     Raises:
         ValueError: For a margin outside [-1, 1] or an unknown reduction, when constructed.
@@ -346,6 +409,7 @@ class AllPairsCosineEmbeddingLoss(torch.nn.Module):
         *,
         positive_margin: float = 1.0,
         reduction: AllPairsReduction = "mean",
+        kernel: Kernel = "auto",
     ) -> None:
         """Check and keep the options."""
         super().__init__()
@@ -353,15 +417,30 @@ class AllPairsCosineEmbeddingLoss(torch.nn.Module):
         self.margin = _checks.checked_margin("margin", margin)
         self.positive_margin = _checks.checked_margin("positive_margin", positive_margin)
         self.reduction: AllPairsReduction = reduction
+        self.kernel: Kernel = kernels.checked_name(kernel)
 
-    def forward(self, x: Tensor, labels: Tensor) -> Tensor:
-        """Loss of the batch, () or (N, N); shapes as in `all_pairs_cosine_embedding_loss`."""
+    def forward(
+        self,
+        x: Tensor,
+        labels: Tensor,
+        other: Tensor | None = None,
+        other_labels: Tensor | None = None,
+        *,
+        weight: Tensor | None = None,
+        other_weight: Tensor | None = None,
+    ) -> Tensor:
+        """Loss of the batch, () or (N, M); shapes as in `all_pairs_cosine_embedding_loss`."""
         return all_pairs_cosine_embedding_loss(
             x,
             labels,
+            other,
+            other_labels,
             margin=self.margin,
             positive_margin=self.positive_margin,
+            weight=weight,
+            other_weight=other_weight,
             reduction=self.reduction,
+            kernel=self.kernel,
         )
 
     def extra_repr(self) -> str:

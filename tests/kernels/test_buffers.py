@@ -1,6 +1,8 @@
 import copy
+import errno
 import gc
 import io
+import mmap
 import os
 import threading
 
@@ -35,6 +37,36 @@ def test_a_block_is_used_again_when_its_tensor_is_gone():
     third = buffers.empty(SHAPE, torch.float32)
     assert third.data_ptr() == address
     assert buffers.free_bytes() == 0
+
+
+def test_a_system_without_huge_pages_gives_small_ones(monkeypatch):
+    class Plain(mmap.mmap):
+        def madvise(self, *_: int) -> None:
+            raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(mmap, "mmap", Plain)
+    address = buffers.empty(SHAPE, torch.float32).fill_(1).data_ptr()
+    assert buffers.empty(SHAPE, torch.float32).data_ptr() == address
+
+
+@pytest.mark.parametrize("mib", [0, 1])
+def test_a_block_larger_than_the_limit_is_not_kept(mib):
+    block = buffers.empty(SHAPE, torch.float32)
+    buffers.set_limit(mib)
+    del block
+    assert buffers.free_bytes() == 0
+
+
+def test_where_no_block_is_to_be_had_torch_is_asked(monkeypatch):
+    def full(*_: int, **__: int) -> mmap.mmap:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    buffers.empty(SHAPE, torch.float32)
+    assert buffers.free_bytes() == SIZE
+    monkeypatch.setattr(mmap, "mmap", full)
+    x = buffers.empty((2048, 512), torch.float32).fill_(1)
+    assert x.sum().item() == 2048 * 512
+    assert buffers.free_bytes() == 0, "what it holds might have been enough"
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,12 @@ import sys
 import pytest
 import tolerances
 import torch
+from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils.flop_counter import FlopCounterMode
 
 import cospair
 from cospair import cosine_embedding_loss, kernels
-from cospair.kernels import cpu, reference
+from cospair.kernels import cpu, op, reference
 
 DTYPES = [torch.float64, torch.float32, torch.bfloat16, torch.float16]
 # what each size stands for: one pair, odd and tiny, a lane short, lanes and one more, a small
@@ -241,6 +242,79 @@ def test_the_short_way_declines_under_modes():
     assert seen == [None]
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("margins", [(0.0, 1.0), (1.0, -1.0)])  # every pair costs, none does
+@pytest.mark.parametrize(
+    ("kernel", "wrong"),  # to the cpu kernel a wrong target is an error
+    [
+        *(pytest.param(cpu, wrong, marks=needs_cpu) for wrong in (math.nan, math.inf)),
+        *(pytest.param(op, wrong, marks=needs_cpu) for wrong in (math.nan, "target")),
+        *((reference, wrong) for wrong in (math.nan, math.inf, "target")),
+    ],
+)
+def test_nan_takes_the_gradients_of_both_rows_of_its_pair(kernel, wrong, margins, dtype):
+    """Also of a zero row, whose gradient is 0 beside any other row."""
+    x1 = torch.tensor([[1.0, 2.0], [0.0, 0.0], [3.0, 1.0], [0.0, 0.0], [0.0, 0.0]], dtype=dtype)
+    x2 = torch.tensor([[2.0, 1.0], [1.0, 2.0], [0.0, 0.0], [0.0, 0.0], [1.0, 2.0]], dtype=dtype)
+    target = torch.tensor([1, -1, 1, -1, 1])
+    if wrong == "target":
+        target[:4] = 2
+    else:
+        x1[0, 0] = x2[1, 1] = x1[2, 0] = x2[3, 0] = wrong
+    a, b = x1.requires_grad_(), x2.requires_grad_()
+    options = {"margin": margins[0], "positive_margin": margins[1], "dtype": dtype}
+    losses = kernel.pair_loss(a, b, target, None, reduction="none", **options)
+    assert losses.isnan().tolist() == [True] * 4 + [False]
+    for gradient in torch.autograd.grad(losses, [a, b], torch.ones_like(losses)):
+        assert bool(gradient[:4].isnan().all())
+        assert bool((gradient[4] == 0).all())
+
+
+@needs_cpu
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_an_upstream_gradient_that_is_a_negative_view(dtype):
+    x1, x2, target, _ = inputs(9, 17, dtype)
+    upstream = torch.randn(9, generator=torch.Generator().manual_seed(4)).to(dtype)
+    a = x1.requires_grad_()
+    loss = cosine_embedding_loss(a, x2, target, reduction="none", kernel="cpu")
+    view = torch._neg_view(-upstream)  # pyright: ignore[reportPrivateImportUsage]
+    assert view.is_neg()
+    (found,) = torch.autograd.grad(loss, [a], view, retain_graph=True)
+    (wanted,) = torch.autograd.grad(loss, [a], upstream)
+    assert torch.equal(found, wanted)
+
+
+@needs_cpu
+def test_saved_tensors_that_come_back_in_another_layout():
+    x1, x2, target = ordinary()
+    a, b = x1.requires_grad_(), x2.requires_grad_()
+
+    def turned(x: torch.Tensor) -> torch.Tensor:
+        return x.mT.contiguous().mT if x.ndim == 2 else x.repeat_interleave(2)[::2]
+
+    with torch.autograd.graph.saved_tensors_hooks(torch.Tensor.detach, turned):
+        loss = cosine_embedding_loss(a, b, target, kernel="cpu")
+    found = torch.autograd.grad(2 * loss, [a, b])
+    wanted = torch.autograd.grad(2 * cosine_embedding_loss(a, b, target, kernel="cpu"), [a, b])
+    for ours, theirs in zip(found, wanted, strict=True):
+        assert torch.equal(ours, theirs)
+
+
+@needs_cpu
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")  # of looks at shapes
+@pytest.mark.parametrize("trace", [torch.jit.trace, lambda loss, given: make_fx(loss)(*given)])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_trace_holds_operations_and_not_their_results(trace, weighted):
+    """Weights go the long way, whose look at modes is its own."""
+
+    def loss(x1, x2, target, weight):
+        return cosine_embedding_loss(x1, x2, target, weight=weight if weighted else None)
+
+    traced = trace(loss, inputs(9, 17, torch.float32))
+    others = inputs(9, 17, torch.float32, seed=1)
+    torch.testing.assert_close(traced(*others), loss(*others))
+
+
 @needs_cpu
 def test_inputs_exchanged_after_forward_are_refused_by_autograd_or_read_again():
     """Backward reads the tensors that were saved, not addresses that forward knew."""
@@ -259,7 +333,7 @@ def test_without_the_extension_the_reference_serves(tmp_path):
     """What an installation without a compiler does: same figures, and it says why."""
     program = """
 import sys
-sys.modules["cospair.kernels._pairs"] = None
+sys.modules["cospair.kernels._cpu"] = None
 import torch, cospair
 assert cospair.kernels.available()["cpu"] == "cospair was installed without a C++ compiler"
 x = torch.eye(3, requires_grad=True)

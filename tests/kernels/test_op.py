@@ -1,5 +1,8 @@
+import contextlib
+
 import pytest
 import torch
+from torch._dynamo import compiled_autograd
 from torch._dynamo.testing import CompileCounterWithBackend
 from torch.library import opcheck
 
@@ -138,3 +141,18 @@ def test_second_derivatives_through_the_operator_raise_rather_than_lie():
     (g,) = torch.autograd.grad(loss, [x1], create_graph=True)
     with pytest.raises(RuntimeError, match="second derivatives of the loss must not go through"):
         g.sum().backward()
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean"])
+def test_compiled_autograd_walks_an_eager_loss(reduction):
+    x1, x2, target, _ = inputs()
+    found, wanted = [], []
+    for into, compiler in ((found, torch.compile(backend="eager")), (wanted, None)):
+        loss = cosine_embedding_loss(x1, x2, target, 0.1, reduction=reduction)
+        torch.compiler.reset()
+        with compiled_autograd._enable(compiler) if compiler else contextlib.nullcontext():
+            (3 * loss).sum().backward()
+        into.extend([x1.grad, x2.grad])
+        x1.grad = x2.grad = None
+    for ours, theirs in zip(found, wanted, strict=True):
+        assert torch.equal(ours, theirs)

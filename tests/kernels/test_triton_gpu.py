@@ -242,6 +242,36 @@ def test_an_invalid_target_makes_its_pair_nan(invalid, reduction, device):
 
 
 @runs
+@pytest.mark.parametrize("margins", [(0.0, 1.0), (1.0, -1.0)])  # every pair costs, none does
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, "target"])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16])
+@pytest.mark.parametrize("reduction", ["none", "sum"])
+def test_nan_takes_the_gradients_of_both_rows_of_its_pair(reduction, dtype, wrong, margins, device):
+    """Also of a zero row, whose gradient is 0 beside any other row."""
+    x1 = torch.tensor([[1.0, 2.0], [0.0, 0.0], [3.0, 1.0], [0.0, 0.0], [0.0, 0.0]], dtype=dtype)
+    x2 = torch.tensor([[2.0, 1.0], [1.0, 2.0], [0.0, 0.0], [0.0, 0.0], [1.0, 2.0]], dtype=dtype)
+    target = torch.tensor([1, -1, 1, -1, 1])
+    if wrong == "target":
+        target[:4] = 2
+    else:
+        x1[0, 0] = x2[1, 1] = x1[2, 0] = x2[3, 0] = wrong
+    loss, *gradients = with_gradients(
+        triton_gpu,
+        (x1.to(device), x2.to(device)),
+        target.to(device),
+        None,
+        torch.ones(5 if reduction == "none" else (), device=device),
+        margin=margins[0],
+        positive_margin=margins[1],
+        reduction=reduction,
+    )
+    assert loss.isnan().tolist() == ([True] * 4 + [False] if reduction == "none" else True)
+    for gradient in gradients:
+        assert bool(gradient[:4].isnan().all())
+        assert bool((gradient[4] == 0).all())
+
+
+@runs
 @pytest.mark.skipif(torch.cuda.is_available(), reason="only the interpreter shows its addresses")
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
 @pytest.mark.parametrize("size", [(1, 1), (19, 7), (3, 300), (2, 4104)])

@@ -37,10 +37,10 @@ def device_name(device: str) -> str:
 def instruction_set() -> str:
     """What the fused CPU kernels were built for on this processor; empty without them."""
     try:
-        from cospair.kernels import _pairs  # pyright: ignore[reportAttributeAccessIssue]
+        from cospair.kernels import _cpu  # pyright: ignore[reportAttributeAccessIssue]
     except ImportError:
         return ""
-    return str(_pairs.instruction_set())
+    return str(_cpu.instruction_set())
 
 
 def processor() -> str:

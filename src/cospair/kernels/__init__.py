@@ -7,6 +7,7 @@ compiled graph.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import ModuleType
 from typing import Literal, TypeAlias, cast, get_args
 
@@ -15,11 +16,12 @@ from torch import Tensor
 from torch._C import _functorch  # pyright: ignore[reportAttributeAccessIssue]
 from torch.autograd import forward_ad
 
-from cospair.kernels import cpu, op, reference, triton_gpu
+from cospair.kernels import cpu, cpu_sweep, op, reference, reference_sweep, triton_gpu
 
 Kernel: TypeAlias = Literal["auto", "reference", "cpu", "triton"]
 
 TABLE: dict[str, ModuleType] = {"cpu": cpu, "triton": triton_gpu, "reference": reference}
+SWEEPS: dict[str, ModuleType] = {"cpu": cpu_sweep, "reference": reference_sweep}
 
 _PLAIN = (Tensor, torch.nn.Parameter)
 
@@ -35,7 +37,12 @@ def available() -> dict[str, str]:
     return {name: kernel.unavailable() for name, kernel in TABLE.items()}
 
 
-def choose(name: str, device: torch.device, dtype: torch.dtype) -> ModuleType:
+def choose(
+    name: str,
+    device: torch.device,
+    dtype: torch.dtype,
+    table: Mapping[str, ModuleType] = TABLE,
+) -> ModuleType:
     """The kernel of that name, or for 'auto' the fastest that takes such tensors.
 
     Raises:
@@ -43,14 +50,14 @@ def choose(name: str, device: torch.device, dtype: torch.dtype) -> ModuleType:
         RuntimeError: For a kernel that cannot run here or does not take such tensors.
     """
     if checked_name(name) == "auto":
-        return next(k for k in TABLE.values() if not _refusal(k, device, dtype))
-    reason = _refusal(TABLE[name], device, dtype)
+        return next(k for k in table.values() if not _refusal(k, device, dtype))
+    reason = _refusal(table[name], device, dtype)
     if reason:
         raise RuntimeError(
             f"kernel={name!r} must be able to run on these tensors, but {reason}; "
             "use kernel='auto', or see cospair.kernels.available()"
         )
-    return TABLE[name]
+    return table[name]
 
 
 def checked_name(name: str) -> Kernel:

@@ -15,6 +15,7 @@ the loss that fills it. Decisions of this file:
 
 from __future__ import annotations
 
+import contextlib
 import math
 import mmap
 import weakref
@@ -70,7 +71,12 @@ def empty(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
     size = count * dtype.itemsize
     if size < _LEAST_BYTES or not _limit_bytes or not hasattr(mmap, "MAP_PRIVATE"):
         return torch.empty(tuple(shape), dtype=dtype, device="cpu")
-    flat = torch.frombuffer(_exporter(size), dtype=dtype, count=count)
+    try:
+        exporter = _exporter(size)
+    except OSError:  # no memory, or no more mappings: what is free goes back, and torch is asked
+        _make_room(_limit_bytes)
+        return torch.empty(tuple(shape), dtype=dtype, device="cpu")
+    flat = torch.frombuffer(exporter, dtype=dtype, count=count)
     strides = [math.prod(shape[i + 1 :]) for i in range(len(shape))]
     # set_ rather than view: a gradient should be nobody's view
     return torch.empty(0, dtype=dtype, device="cpu").set_(
@@ -102,5 +108,6 @@ def _take(size: int) -> mmap.mmap:
     except IndexError:
         block = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         if hasattr(mmap, "MADV_HUGEPAGE"):
-            block.madvise(mmap.MADV_HUGEPAGE)
+            with contextlib.suppress(OSError):  # a system without huge pages: small ones serve
+                block.madvise(mmap.MADV_HUGEPAGE)
         return block

@@ -3,7 +3,7 @@
 Decisions of this file:
 
 - A small batch is all round trip: the kernel takes 3 of some 30 microseconds. So one call into C++
-  (`_pairs.plan`) looks at tensors and options, and where nothing is left to check, convert or
+  (`_cpu.plan`) looks at tensors and options, and where nothing is left to check, convert or
   intercept it goes straight to the kernel; what is out of the ordinary goes the long way round, by
   `_checks`.
 - Forward computes the gradient for an upstream gradient of 1 and backward hands it over. For any
@@ -29,11 +29,11 @@ from torch import Tensor
 from cospair.kernels import reference
 
 try:
-    from cospair.kernels import _pairs  # pyright: ignore[reportAttributeAccessIssue]
+    from cospair.kernels import _cpu  # pyright: ignore[reportAttributeAccessIssue]
 
     _missing = ""
 except ImportError as error:
-    _pairs = None
+    _cpu = None
     _missing = f"the C++ extension does not load: {error}"
     if isinstance(error, ModuleNotFoundError) or error.msg.startswith("cannot import name"):
         _missing = "cospair was installed without a C++ compiler"
@@ -57,9 +57,7 @@ def refuses(device: torch.device, dtype: torch.dtype) -> str:
     """Why this kernel does not take such tensors; empty where it does."""
     if device.type != "cpu":
         return f"it runs on the CPU, not on {device.type}"
-    if dtype not in _FLOATS or (
-        _pairs is not None and dtype == torch.float16 and not _pairs.has_half
-    ):
+    if dtype not in _FLOATS or (_cpu is not None and dtype == torch.float16 and not _cpu.has_half):
         return f"it was built without {dtype}"
     return ""
 
@@ -73,9 +71,9 @@ def at_once(
     reduction: str,
 ) -> Tensor | None:
     """The loss, where nothing is left to check, convert or intercept; otherwise None."""
-    if _pairs is None:
+    if _cpu is None:
         return None
-    task = _pairs.plan(x1, x2, target, margin, positive_margin, reduction)
+    task = _cpu.plan(x1, x2, target, margin, positive_margin, reduction)
     return None if task is None else _run(x1, x2, target, None, task)
 
 
@@ -146,10 +144,10 @@ def _task(
     *,
     strict: bool,
 ) -> Any:
-    assert _pairs is not None
+    assert _cpu is not None
     wide = dtype != x1.dtype
     divisor = _divisor(target.shape[0], weight, reduction)
-    return _pairs.task(
+    return _cpu.task(
         x1, x2, target, weight, margin, positive_margin, reduction, divisor, wide, strict
     )
 
@@ -204,11 +202,13 @@ def _scaled(
 ) -> tuple[Tensor | None, Tensor | None]:
     scale = 1.0
     if upstream.ndim:
-        rows = upstream.to(torch.float64)
+        rows = upstream.to(torch.float64).resolve_neg()
         weight = (rows if weight is None else rows * weight).contiguous()
     else:
         scale = upstream.item() / task.divisor
-    return task.gradients(x1, x2, target, weight, scale, *wanted)
+    # a function: Dynamo, under compiled autograd, would call the method without its task
+    gradients = type(task).gradients
+    return gradients(task, _readable(x1), _readable(x2), target, weight, scale, *wanted)
 
 
 def _differentiable(ctx: Any, upstream: Tensor) -> list[Tensor | None]:

@@ -8,7 +8,8 @@ second derivatives, and where nothing was compiled. Decisions of this file:
 - A cosine near +-1 is held as `anchor + rest`, rest taken from the difference of the unit rows: 1 -
   s is then as exact as s itself would be near 0, and equal rows cost exactly 0 with gradient
   exactly 0.
-- A zero row has cosine 0 with everything and gradient 0.
+- A zero row has cosine 0 with everything and gradient 0. NaN takes its whole pair: the loss and
+  both rows' gradients, a zero row's too.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ def unit_rows(x: Tensor) -> Tensor:
     x = x.to(wide)
     squared = (x * x).sum(dim=-1, keepdim=True)
     zero = squared == 0
-    return torch.where(zero, 0.0, x / torch.where(zero, 1.0, squared).sqrt())
+    # over infinity, a zero row's gradient is 0 but where NaN comes from the row beside it
+    length = torch.where(zero, math.inf, torch.where(zero, 1.0, squared).sqrt())
+    return x / (length + 0.0 * squared.detach())  # infinity makes NaN of its whole row
 
 
 def cosine(x1: Tensor, x2: Tensor) -> tuple[Tensor, Tensor]:
@@ -59,14 +62,13 @@ def cosine(x1: Tensor, x2: Tensor) -> tuple[Tensor, Tensor]:
 def pair_losses(
     x1: Tensor, x2: Tensor, target: Tensor, *, margin: float, positive_margin: float
 ) -> Tensor:
-    """Loss of each pair [n] in the wide dtype; an invalid target makes its pair NaN."""
+    """Loss of each pair [n] in the wide dtype; an invalid target makes it and its gradients NaN."""
     anchor, rest = cosine(x1, x2)
     genuine = target if target.dtype == torch.bool else target == 1
     hinge = torch.where(genuine, (positive_margin - anchor) - rest, (anchor - margin) + rest)
-    losses = torch.relu(hinge)
-    if target.dtype == torch.bool:
-        return losses
-    return losses * torch.where(genuine | (target == -1), 1.0, math.nan)
+    if target.dtype != torch.bool:
+        hinge = hinge * torch.where(genuine | (target == -1), 1.0, math.nan)
+    return torch.relu(hinge)
 
 
 def reduce(losses: Tensor, weight: Tensor | None, reduction: str) -> Tensor:

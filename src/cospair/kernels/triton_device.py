@@ -338,8 +338,8 @@ def _finish(
     else:
         lost += tl.where(live, loss, 0.0)
 
-    step = tl.where(cost > 0, tl.where(valid, direction * pull, float("nan")), 0.0)
-    step = tl.where(broken, float("nan"), tl.where(zero, 0.0, step)) * inverse
+    step = tl.where((cost > 0) & ~zero, direction * pull, 0.0)
+    step = tl.where(broken | ~valid, float("nan"), step) * inverse
     own1, along1, own2, along2 = parts
     steps = (step * own1, step * along1, step * own2, step * along2)
     if CLOSE or D > BLOCK:

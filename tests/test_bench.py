@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 import cospair
 from cospair import bench, cli
-from cospair.bench import alone, plan, provenance, ratio_plot, timing
+from cospair.bench import alone, apart, memory, plan, provenance, ratio_plot, timing
 from cospair.bench.variants import AT_HAND, EAGER, FRESH, MARGIN, READ, Variant, floors, variants
 
 PAIRS = sys.modules["cospair.bench.pairs"]  # by name it is the function
@@ -66,8 +66,26 @@ def test_a_row_holds_every_column_and_the_result_is_json(result):
     assert all(tuple(row) == PAIRS.COLUMNS for row in result["rows"])
     assert json.loads(json.dumps(result, allow_nan=False)) == result
     assert result["threads"] == 1
-    for name in (*provenance.KNOWN, "device", "instruction_set", "rounds", "margin"):
+    for name in (*provenance.KNOWN, "device", "instruction_set", "malloc", "rounds", "margin"):
         assert name in result
+
+
+def test_each_size_and_dtype_has_a_process_of_its_own_where_malloc_is_told(monkeypatch):
+    calls = []
+
+    def call(function, given, *, environment, **_options):
+        calls.append((function, given["sizes"], given["dtypes"], environment["MALLOC_MMAP_MAX_"]))
+        return {"rows": [], "left_out": []}
+
+    monkeypatch.setattr(apart, "call", call)
+    monkeypatch.setattr("cospair.bench.malloc.check", lambda malloc: None)
+    asked = bench.Plan(sizes=((8, 4), (9, 4)), dtypes=("float32", "float64"), malloc="kept")
+    assert bench.pairs(asked)["malloc"] == "kept"
+    assert calls == [
+        ("cospair.bench.pairs:timed", (size,), (dtype,), "0")
+        for dtype in asked.dtypes
+        for size in asked.sizes
+    ]
 
 
 def test_the_first_call_is_one_figure_a_variant(result):
@@ -88,7 +106,7 @@ def test_memory_is_measured_for_every_loss(result):
 
 def test_the_number_of_threads_is_put_back():
     before = torch.get_num_threads()
-    with PAIRS._threads(before + 1):
+    with timing.threads(before + 1):
         assert torch.get_num_threads() == before + 1
     assert torch.get_num_threads() == before
 
@@ -136,6 +154,18 @@ def test_a_slow_variant_has_fewer_rounds_but_three(monkeypatch):
     steps = {name: lambda call, name=name: name for name in seconds}
     found = timing.interleaved(steps, 6, "cpu", tick=nothing)
     assert {name: len(times) for name, times in found.items()} == {"fast": 6, "slow": 3}
+
+
+def test_a_step_of_seconds_goes_without_the_unmeasured_call(monkeypatch):
+    monkeypatch.setattr(timing, "_NO_WARMING_SECONDS", 0.0)
+    calls = []
+    timing.interleaved({"slow": lambda call: calls.append(call)}, 2, "cpu", tick=nothing)
+    assert calls[0] == 0
+    assert calls[1] == 1  # the first round's, at once
+
+
+def test_a_step_under_a_second_has_its_nine_rounds():
+    assert timing._SLOW_SECONDS / (2 * 1.0) >= 9
 
 
 def test_a_step_drops_the_gradients_it_made():
@@ -198,10 +228,10 @@ def test_floors_touch_both_inputs(size, direction):
 @pytest.mark.skipif(not LINUX, reason="elsewhere the system cannot reset its peak")
 def test_memory_is_the_growth_of_the_peak():
     kept = torch.ones(1 << 23)  # 32 MiB that are there before
-    grown = alone._resident_growth(lambda call: (torch.ones(1 << 24) + 1).sum())
+    grown = memory.extra_mib(lambda call: (torch.ones(1 << 24) + 1).sum(), "cpu")
     assert kept.sum() == 1 << 23
     # two tensors of 64 MiB at once; allocator and counters may be off by some pages
-    assert 120 < (grown or 0) / 2**20 < 140
+    assert 120 < (grown or 0) < 140
 
 
 def test_a_process_that_fails_says_why():
@@ -219,6 +249,8 @@ def measured_with(monkeypatch, library="torch", **losses):
     others = {name: Variant(name, library, lambda loss=loss: loss) for name, loss in losses.items()}
     monkeypatch.setattr(PAIRS, "variants", lambda *a, **k: torchs | others)
     monkeypatch.setattr(alone, "ask", lambda *a: {"failed": "not asked"})
+    here = apart.Here(0.0, lambda what: None)
+    monkeypatch.setattr(apart, "call", lambda function, given, **k: PAIRS.timed(here, given))
     sizes = ((8, 16),)
     return bench.pairs(bench.Plan(sizes=sizes, rounds=2, directions=(plan.FORWARD,)))
 
@@ -303,6 +335,7 @@ def test_a_rivals_value_is_what_the_pages_say_it_is(library):
         ({"device": "tpu"}, "device must be of cpu, cuda, got 'tpu'"),
         ({"rounds": 1}, "rounds must be at least 2, got 1"),
         ({"threads": 0}, "threads must be at least 1, got 0"),
+        ({"malloc": "big"}, "malloc must be of default, kept, returned, got 'big'; choose"),
     ],
 )
 def test_a_plan_checks_itself(options, sentence):
@@ -361,7 +394,7 @@ def test_the_commit_is_this_checkouts(monkeypatch):
 
 
 def drawn(rows):
-    machine = {"device": "cpu", "processor": "a <fast> one", "threads": 2}
+    machine = {"device": "cpu", "processor": "a <fast> one", "threads": 2, "malloc": "kept"}
     versions = {"torch": "2", "date": "d"}
     return ElementTree.fromstring(ratio_plot.svg({**machine, **versions, "rows": rows}))
 
@@ -391,7 +424,7 @@ def test_a_picture_has_a_line_and_a_label_a_variant():
     apart = sorted(places)
     assert min(b - a for a, b in itertools.pairwise(apart)) > 15  # a line of text
     assert places[1] > places[3] > 0  # the faster stands higher
-    assert "a <fast> one, 2 threads, torch 2, d" in labels
+    assert "a <fast> one, 2 threads, malloc kept, torch 2, d" in labels
     assert {"256", "65536", "pairs in the batch (D = 512)"} <= set(labels)
 
 
@@ -434,12 +467,13 @@ def saved_rows():
     """Two variants at a standard size, saved twice: the last counts."""
     known = dict.fromkeys((*PAIRS.COLUMNS, *provenance.KNOWN), "")
     base = {**known, "device": "cpu", "direction": plan.BOTH, "dtype": "float32"}
-    base["rounds"] = "11"
+    base |= {"rounds": "11", "malloc": "default"}
     for date, ratio in (("before", 3.0), ("after", 6.4)):
         for name, times in ((EAGER, 1.0), ("cospair cpu", ratio)):
             numbers = {"times_torch_eager": str(times), "times_floor": "1.25", "extra_mib": "16.0"}
             size = {"n": "4096", "d": "512", "variant": name, "library": "x 1", "date": date}
             yield {**base, **numbers, **size}
+            yield {**base, **numbers, **size, "malloc": "kept", "times_torch_eager": f"{times + 1}"}
 
 
 def test_tables_stand_between_their_markers(tables):
@@ -449,6 +483,8 @@ def test_tables_stand_between_their_markers(tables):
     assert filled.startswith("a\n<!-- pairs:begin -->\n### cpu\n")
     assert filled.endswith("\n<!-- pairs:end -->\nz")
     assert "| cospair cpu | - | - | 6.4 | - |" in filled
+    kept = filled.index("| forward + backward, float32, malloc kept | 32 x 128 |")
+    assert filled.index("| cospair cpu | - | - | 7.4 | - |") > kept
     assert "| cospair cpu | - | - | 1.2 | - |" in filled
     assert "| torch eager | - | - | 16.0 | - |" in filled
     assert "old" not in filled
@@ -462,6 +498,7 @@ def test_the_short_table_ends_with_the_floor(tables):
     assert lines[0].startswith("| times as fast as torch eager | 32 x 128 |")
     assert lines[2:] == [
         "| cospair cpu | - | - | 6.4 | - |",
+        "| cospair cpu, malloc kept | - | - | 7.4 | - |",
         "| cospair cpu's time as a multiple of the floor | - | - | 1.2 | - |",
     ]
 
@@ -482,7 +519,7 @@ def test_bench_lists_its_measurements():
     options = RUN.invoke(cli.app, ["bench", "pairs", "--help"], env={"COLUMNS": "100"}).output
     for option in ("--size", "--dtype", "--device", "--threads", "--rounds", "--forward", "--both"):
         assert option in options
-    for option in ("--compiled", "--save", "--plot", "--json"):
+    for option in ("--compiled", "--malloc", "--save", "--plot", "--json"):
         assert option in options
 
 
@@ -527,7 +564,7 @@ def test_without_options_it_covers_the_four_sizes_in_float32(monkeypatch, result
 
 def test_options_reach_the_measurement(monkeypatch, result, tmp_path):
     words = ["--size", "8x16", "--size", "4x2", "--dtype", "all", "--threads", "1", "--rounds", "3"]
-    words += ["--forward", "--json", "--save", str(tmp_path / "rows.csv")]
+    words += ["--forward", "--malloc", "kept", "--json", "--save", str(tmp_path / "rows.csv")]
     seen, output = asked(monkeypatch, result, *words)
     assert seen["plan"] == bench.Plan(
         sizes=((8, 16), (4, 2)),
@@ -535,6 +572,7 @@ def test_options_reach_the_measurement(monkeypatch, result, tmp_path):
         directions=(plan.FORWARD,),
         threads=1,
         rounds=3,
+        malloc="kept",
     )
     assert (seen["save"], seen["plot"]) == (tmp_path / "rows.csv", None)
     assert seen["progress"] is False
@@ -551,9 +589,10 @@ def test_options_reach_the_measurement(monkeypatch, result, tmp_path):
         (("--device", "tpu"), "'tpu' is not one of"),
         (("--rounds", "1"), "Invalid value for '--rounds'"),
         (("--threads", "0"), "Invalid value for '--threads'"),
+        (("--malloc", "big"), "'big' is not one of"),
         (("--plot", "x.png"), "x.png must end in .svg, got '.png'; a browser opens that"),
         (("--save", "none/x.csv"), "none/x.csv must lie in a folder that exists, got none"),
-        (("all-pairs",), "all-pairs"),
+        (("all-pears",), "all-pears"),
     ],
 )
 def test_a_wrong_word_is_one_line_and_exit_code_2(words, sentence, monkeypatch, tmp_path, capsys):

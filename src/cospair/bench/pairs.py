@@ -1,19 +1,24 @@
-"""The pair loss beside torch's and other libraries', forward alone and forward + backward."""
+"""The pair loss beside torch's and other libraries', forward alone and forward + backward.
+
+Each size and dtype is timed in a process of its own: what was freed at another size must not decide
+how malloc serves this one. What one variant shows alone comes from further processes.
+"""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
 import cospair
-from cospair.bench import alone, provenance, ratio_plot, timing
-from cospair.bench.plan import BOTH, Plan
+from cospair.bench import alone, apart, drawing, malloc, provenance, ratio_plot, timing
+from cospair.bench.apart import Say
+from cospair.bench.plan import BOTH, Plan, restored
+from cospair.bench.progress import bar
 from cospair.bench.variants import EAGER, MARGIN, Loss, Variant, floors, variants
 
 COLUMNS = (
@@ -21,6 +26,7 @@ COLUMNS = (
     "library",
     "device",
     "instruction_set",
+    "malloc",
     "direction",
     "n",
     "d",
@@ -42,8 +48,6 @@ COLUMNS = (
 # in any order loses under 1e-5 in float32; a wrong term or divisor shows far above these.
 _AGREES = {torch.float32: 1e-4, torch.float64: 1e-9}
 _NO_VALUE = 1e6  # the error of NaN and infinity, which JSON does not know
-
-Say = Callable[[str], None]
 
 
 class _Case(NamedTuple):
@@ -71,7 +75,7 @@ def pairs(
     plot: Path | None = None,
     progress: bool = False,
 ) -> dict[str, Any]:
-    """Measure the pair loss and its rivals, side by side in one process.
+    """Measure the pair loss and its rivals, side by side, in one process a size.
 
     Args:
         plan: What to cover; None: four sizes in float32, both directions.
@@ -94,8 +98,8 @@ def pairs(
     if save is not None:
         provenance.check_place(save, COLUMNS)
     if plot is not None:
-        ratio_plot.check_place(plot)
-    with _threads(plan.threads), _bar(plan, shown=progress) as say:
+        drawing.check_place(plot)
+    with timing.threads(plan.threads), bar(_stretches(plan), shown=progress) as say:
         left_out: list[str] = []
         rows = [row for dtype in plan.dtypes for row in _of_dtype(plan, dtype, left_out, say)]
         result = {**_machine(plan), "left_out": list(dict.fromkeys(left_out)), "rows": rows}
@@ -134,8 +138,16 @@ def figures(
 
 def _of_dtype(plan: Plan, dtype: str, left_out: list[str], say: Say) -> list[dict[str, Any]]:
     """Every row of a dtype: the times, then what each variant shows in a process of its own."""
-    cases = [_Case(n, d, dtype, way) for n, d in plan.sizes for way in plan.directions]
-    rows = [row for case in cases for row in _of_case(plan, case, left_out, say)]
+    rows: list[dict[str, Any]] = []
+    for size in plan.sizes:
+        found = apart.call(
+            f"{__name__}:timed",
+            asdict(replace(plan, sizes=(size,), dtypes=(dtype,))),
+            environment=malloc.environment(plan.malloc),
+            say=say,
+        )
+        rows += found["rows"]
+        left_out += found["left_out"]
     for name, variant in variants(plan.device, compiled=plan.compiled).items():
         say(f"{name} in a process of its own")
         own = {
@@ -149,6 +161,17 @@ def _of_dtype(plan: Plan, dtype: str, left_out: list[str], say: Say) -> list[dic
             for key, numbers in found.get("cases", []):
                 own[tuple(key)].update(numbers)
     return rows
+
+
+def timed(here: apart.Here, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The times of a plan's every size, dtype and direction, in this process."""
+    plan = restored(Plan, given)
+    ways = [(dtype, n, d) for dtype in plan.dtypes for n, d in plan.sizes]
+    cases = [_Case(n, d, dtype, way) for dtype, n, d in ways for way in plan.directions]
+    left_out: list[str] = []
+    with timing.threads(plan.threads):
+        rows = [row for case in cases for row in _of_case(plan, case, left_out, here.say)]
+    return {"rows": rows, "left_out": left_out}
 
 
 def _of_case(plan: Plan, case: _Case, left_out: list[str], say: Say) -> list[dict[str, Any]]:
@@ -169,6 +192,7 @@ def _of_case(plan: Plan, case: _Case, left_out: list[str], say: Say) -> list[dic
             "library": known[name].version() if name in known else f"torch {torch.__version__}",
             "device": provenance.device_name(plan.device),
             "instruction_set": provenance.instruction_set(),
+            "malloc": plan.malloc,
             "rounds": len(seconds[name]),
             "value_error": errors.get(name),
             **case._asdict(),
@@ -235,37 +259,14 @@ def _machine(plan: Plan) -> dict[str, Any]:
         "device": provenance.device_name(plan.device),
         **provenance.provenance(),
         "instruction_set": provenance.instruction_set(),
+        "malloc": plan.malloc,
         "rounds": plan.rounds,
         "margin": MARGIN,
         "kernels": cospair.kernels.available(),
     }
 
 
-@contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    before = torch.get_num_threads()
-    if count is not None:
-        torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextmanager
-def _bar(plan: Plan, *, shown: bool) -> Iterator[Say]:
-    """A bar on standard error, moved on by each thing that is said."""
-    if not shown:
-        yield lambda what: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    own_processes = len(variants(plan.device, compiled=plan.compiled))
-    stretches = len(plan.sizes) * len(plan.directions) * plan.rounds
-    console = Console(stderr=True)
-    hidden = not console.is_terminal
-    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
-        task = bar.add_task("", total=len(plan.dtypes) * (stretches + own_processes))
-        yield lambda what: bar.update(task, advance=1, description=what)
+def _stretches(plan: Plan) -> int:
+    """What the bar counts: rounds, and processes of variants."""
+    rounds = len(plan.sizes) * len(plan.directions) * plan.rounds
+    return len(plan.dtypes) * (rounds + len(variants(plan.device, compiled=plan.compiled)))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -15,7 +16,9 @@ from cospair.bench.variants import MARGIN, Copy, Loss, Variant
 
 _STRETCH_SECONDS = 0.05
 _MOST_CALLS = 500
-_SLOW_SECONDS = 15.0
+_TRUTH_NUMBERS = 1 << 13
+_SLOW_SECONDS = 20.0  # so a step under a second has its nine rounds
+_NO_WARMING_SECONDS = 2.0
 
 Batch = tuple[Tensor, Tensor, Tensor]
 Step = Callable[[int], object]  # takes the number of the call, which picks its batch
@@ -71,6 +74,18 @@ def copy_step(copy: Copy, supply: list[Batch]) -> Step:
     return step
 
 
+@contextmanager
+def threads(count: int | None) -> Iterator[None]:
+    """So many threads for torch within, its own number where it is None."""
+    before = torch.get_num_threads()
+    if count is not None:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def wait_for(device: str) -> None:
     """Until the device has done what it was given."""
     if device == "cuda":
@@ -82,7 +97,8 @@ def interleaved(
 ) -> dict[str, list[float]]:
     """Seconds a call by name, one figure a round; every round starts with another step.
 
-    A step of seconds leaves after the rounds that its share of the time allows, at least three.
+    A step of seconds leaves after the rounds that its share of the time allows, at least three, and
+    goes without the unmeasured call before it: what the predecessor left is nothing beside it.
     """
     names = list(steps)
     once = {name: _once(step, device) for name, step in steps.items()}
@@ -93,35 +109,43 @@ def interleaved(
         first = turn % len(names)
         for name in names[first:] + names[:first]:
             if turn < turns[name]:
-                seconds[name].append(_stretch(steps[name], turn, calls[name], device))
+                if once[name] < _NO_WARMING_SECONDS:
+                    steps[name](turn)  # unmeasured: it pays for what the predecessor left
+                seconds[name].append(_stretch(steps[name], turn + 1, calls[name], device))
         tick()
     return seconds
 
 
 def _once(step: Step, device: str) -> float:
-    """Seconds of the third call: two come before it, one of them in the stretch."""
-    step(0)
-    return max(_stretch(step, 0, 1, device), 1e-9)
+    """Seconds of the second call, or of the first one where that takes long."""
+    first = _stretch(step, 0, 1, device)
+    if first >= _NO_WARMING_SECONDS:
+        return first
+    return max(_stretch(step, 1, 1, device), 1e-9)
 
 
 def _within(number: float, least: int, most: int) -> int:
     return min(max(round(number), least), most)
 
 
-def _stretch(step: Step, turn: int, calls: int, device: str) -> float:
-    step(turn)  # unmeasured: it pays for what the predecessor left
+def _stretch(step: Step, first: int, calls: int, device: str) -> float:
+    """Seconds a call, of `calls` of them."""
     wait_for(device)
     start = time.perf_counter()
-    for call in range(turn + 1, turn + 1 + calls):
+    for call in range(first, first + calls):
         step(call)
     wait_for(device)
     return (time.perf_counter() - start) / calls
 
 
 def truth(batch: Batch) -> Tensor:
-    """Loss of every pair by torch in float64, in blocks that stay small."""
+    """Loss of every pair by torch in float64.
+
+    In blocks so small that malloc learns nothing from their being freed.
+    """
     x1, x2, target = (x.detach() for x in batch)
-    blocks: Any = zip(x1.split(4096), x2.split(4096), target.split(4096), strict=True)
+    rows = max(1, _TRUTH_NUMBERS // x1.shape[1])
+    blocks: Any = zip(x1.split(rows), x2.split(rows), target.split(rows), strict=True)
     return torch.cat(
         [
             F.cosine_embedding_loss(a.double(), b.double(), t, margin=MARGIN, reduction="none")

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -51,14 +51,11 @@ class Variant:
 
     def version(self) -> str:
         """The library and its version."""
-        if self.library == "cospair":
-            return f"cospair {cospair.__version__}"
-        name = self.library.replace("_", "-")
-        return f"{name} {importlib.metadata.version(name)}"
+        return version(self.library)
 
     def missing(self) -> str:
         """Why it cannot be measured at all; empty where it can."""
-        return "" if importlib.util.find_spec(self.library) else "it is not installed"
+        return missing(self.library)
 
     def left_out(self, n: int, dtype: str) -> str:
         """Why it is not measured at this size; empty where it is."""
@@ -68,14 +65,40 @@ class Variant:
         return ""
 
 
+def version(library: str) -> str:
+    """A library and its version."""
+    if library == "cospair":
+        return f"cospair {cospair.__version__}"
+    name = library.replace("_", "-")
+    return f"{name} {importlib.metadata.version(name)}"
+
+
+def missing(library: str) -> str:
+    """Why a library cannot be measured; empty where it can."""
+    return "" if importlib.util.find_spec(library) else "it is not installed"
+
+
+def kernels(table: Mapping[str, ModuleType], device: str) -> list[str]:
+    """Names of our kernels that can run on this device."""
+    return [
+        name
+        for name, kernel in table.items()
+        if not (kernel.unavailable() or kernel.refuses(torch.device(device), torch.float32))
+    ]
+
+
 def variants(device: str, *, compiled: bool) -> dict[str, Variant]:
     """Every loss to measure by name; torch eager first, because ratios are to it."""
     rows = [Variant(EAGER, "torch", lambda: _plain(F.cosine_embedding_loss))]
     if compiled:
         rows.append(Variant("torch.compile", "torch", lambda: _compiled(F.cosine_embedding_loss)))
     rows += [
-        Variant(name, "cospair", partial(_plain, cospair.cosine_embedding_loss, **options))
-        for name, options in _kernels(device)
+        Variant(
+            f"cospair {kernel}",
+            "cospair",
+            partial(_plain, cospair.cosine_embedding_loss, kernel=kernel),
+        )
+        for kernel in kernels(cospair.kernels.TABLE, device)
     ]
     if compiled:
         ours = partial(_compiled, cospair.cosine_embedding_loss)
@@ -104,18 +127,6 @@ def floors(direction: str) -> dict[str, Copy]:
     if direction == BOTH:
         return {AT_HAND: _into_buffers(), FRESH: lambda x1, x2, _: (x1.clone(), x2.clone())}
     return {READ: lambda x1, x2, _: (_words(x1).sum(), _words(x2).sum())}
-
-
-def _kernels(device: str) -> list[tuple[str, dict[str, Any]]]:
-    """Names and options of our kernels that can run on this device."""
-    if "kernel" not in inspect.signature(cospair.cosine_embedding_loss).parameters:
-        return [("cospair", {})]
-    table = cospair.kernels.TABLE
-    return [
-        (f"cospair {name}", {"kernel": name})
-        for name, reason in cospair.kernels.available().items()
-        if not reason and not table[name].refuses(torch.device(device), torch.float32)
-    ]
 
 
 def _plain(loss: Callable[..., Tensor], **options: Any) -> Loss:

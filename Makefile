@@ -2,8 +2,8 @@
 #   make demo    set up, then train, evaluate, report and answer a query on real faces
 #   make test    set up, then run the tests
 # Both install what requirements/*.txt lock into .venv; a second run needs no network.
-#   make triton  run the GPU kernel's tests in Triton's interpreter, without a GPU
-#   make bench   measure the pair loss beside other libraries' (several minutes)
+#   make triton  run the GPU kernels' tests in Triton's interpreter, without a GPU
+#   make bench   measure the losses beside other libraries'
 #   make wheel   build a wheel for this platform and Python into dist/
 
 PYTHON ?= python3
@@ -28,6 +28,7 @@ check: $(VENV)/dev.stamp $(VENV)/package.stamp
 
 bench: $(VENV)/bench.stamp $(VENV)/package.stamp
 	$(BIN)/cospair bench pairs
+	$(BIN)/cospair bench all-pairs
 
 # auditwheel names the oldest system that a Linux wheel runs on; elsewhere the build has the right name already.
 wheel: $(VENV)/run.stamp $(VENV)/wheel.stamp

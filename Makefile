@@ -21,7 +21,7 @@ test: $(VENV)/dev.stamp $(VENV)/package.stamp
 	$(BIN)/python -m pytest
 
 triton: $(VENV)/dev.stamp $(VENV)/triton.stamp $(VENV)/package.stamp
-	TRITON_INTERPRET=1 $(BIN)/python -m pytest tests/kernels/test_triton_gpu.py
+	TRITON_INTERPRET=1 $(BIN)/python -m pytest tests/kernels/test_triton_gpu.py tests/kernels/test_triton_sweep.py
 
 check: $(VENV)/dev.stamp $(VENV)/package.stamp
 	scripts/check

@@ -265,6 +265,27 @@ def test_what_does_not_fit_is_named(changed, error, text):
         all_pairs_cosine_embedding_loss(torch.ones(4, 3), torch.arange(4), **changed)
 
 
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_one_side_out_of_reach_widens_both(kernel):
+    """bfloat16 rows of 1e-38 are swept in float32, and so is the side that they meet."""
+    x, labels = rows(12, 6, 3, dtype=torch.bfloat16)
+    other, other_labels = rows(9, 6, 3, seed=1, dtype=torch.bfloat16)
+    small = (x * 2.0**-124).requires_grad_()
+    other.requires_grad_()
+    found = all_pairs_cosine_embedding_loss(
+        small, labels, other, other_labels, margin=0.1, kernel=kernel
+    )
+    expected = all_pairs_cosine_embedding_loss(
+        x, labels, other, other_labels, margin=0.1, kernel=kernel
+    )
+    torch.testing.assert_close(found, expected, rtol=2**-7, atol=0)  # small rows lost some bits
+    gradients = torch.autograd.grad(found, (small, other))
+    assert [g.dtype for g in gradients] == [torch.bfloat16] * 2
+    torch.testing.assert_close(
+        gradients[1], torch.autograd.grad(expected, other)[0], rtol=0.1, atol=1e-3
+    )
+
+
 def test_a_kernel_that_cannot_run_says_why():
     with pytest.raises(RuntimeError, match="kernel='cpu' must be able to run"):
         all_pairs_cosine_embedding_loss(

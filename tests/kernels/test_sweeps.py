@@ -355,5 +355,5 @@ def test_rows_too_long_for_the_screen_are_taken_whole():
 
 def test_every_kernel_of_the_sweep_has_the_same_functions():
     for kernel in kernels.SWEEPS.values():
-        for name in ("unavailable", "refuses", "hinge_sweep", "genuine_at_one", "finish"):
+        for name in ("unavailable", "refuses", "hinge_sweep", "squared_lengths", "finish"):
             assert callable(getattr(kernel, name)), (kernel.__name__, name)

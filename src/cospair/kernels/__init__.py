@@ -16,12 +16,16 @@ from torch import Tensor
 from torch._C import _functorch  # pyright: ignore[reportAttributeAccessIssue]
 from torch.autograd import forward_ad
 
-from cospair.kernels import cpu, cpu_sweep, op, reference, reference_sweep, triton_gpu
+from cospair.kernels import cpu, cpu_sweep, op, reference, reference_sweep, triton_gpu, triton_sweep
 
 Kernel: TypeAlias = Literal["auto", "reference", "cpu", "triton"]
 
 TABLE: dict[str, ModuleType] = {"cpu": cpu, "triton": triton_gpu, "reference": reference}
-SWEEPS: dict[str, ModuleType] = {"cpu": cpu_sweep, "reference": reference_sweep}
+SWEEPS: dict[str, ModuleType] = {
+    "cpu": cpu_sweep,
+    "triton": triton_sweep,
+    "reference": reference_sweep,
+}
 
 _PLAIN = (Tensor, torch.nn.Parameter)
 

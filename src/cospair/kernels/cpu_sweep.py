@@ -74,15 +74,15 @@ def genuine_at_one(rows: Side, columns: Side | None, *, watch: Watch) -> Swept:
 
 
 def finish(
-    side: Side, other: Side | None, *, genuine: Tensor, impostor: Tensor, pull: Tensor
+    side: Side, other: Side | None, *, genuine: Tensor | None, impostor: Tensor, pull: Tensor
 ) -> Tensor:
     """Gradients [n, d] of a side in the pull's dtype and memory, from what pulls its unit rows.
 
-    genuine and impostor are the shares of the pairs' losses, float64 []; where genuine is not 0,
-    the genuine pairs' pull at margin 1 is added here.
+    genuine and impostor are the shares of the pairs' losses, float64 []; with genuine, the pull of
+    the genuine pairs at margin 1 is added here.
     """
     if side.order.shape[0] and (other or side).order.shape[0]:
-        shares = (genuine.item(), impostor.item())
+        shares = (0.0 if genuine is None else genuine.item(), impostor.item())
         assert cpu._cpu is not None
         cpu._cpu.finish(tuple(side), other and tuple(other), *shares, pull)
     return pull

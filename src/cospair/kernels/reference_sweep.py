@@ -5,8 +5,8 @@ Decisions of this file:
 - Unit rows are made tile by tile, cosines are float64 (float32 where a device has none), so that a
   hinge decides rightly; pulls are added up in float32 (float64 for float64 rows).
 - Spans tell which tiles hold a pair of the kind; the others are not computed.
-- Of two ways to find the genuine pairs' share, a closed form and the sweep itself, this kernel
-  takes the sweep: within classes it is short.
+- Genuine pairs have a closed form at margin 1; this kernel sweeps them at any: within classes it
+  is short.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from torch import Tensor
 from cospair.kernels.sweeps import TIE, Hinge, Side, Swept, Watch
 
 _TILE = 1024
-_CHUNK = 1 << 18  # elements
+_CHUNK = 1 << 18  # elements: what stays in a core's cache
+_CHUNK_ELSEWHERE = 1 << 23  # and what keeps an accelerator busy
 
 
 def unavailable() -> str:
@@ -61,35 +62,18 @@ def hinge_sweep(
     return Swept(total.double(), active.double(), pull, None if columns is None else opposite)
 
 
-def genuine_at_one(rows: Side, columns: Side | None, *, watch: Watch) -> Swept:
-    """Cost and active weight of the genuine pairs at margin 1, without pulls."""
-    hinge = Hinge(genuine=True, margin=1.0)
-    return hinge_sweep(rows, columns, hinge, wanted=(False, False), watch=watch)
-
-
 def finish(
-    side: Side, other: Side | None, *, genuine: Tensor, impostor: Tensor, pull: Tensor
+    side: Side, other: Side | None, *, genuine: Tensor | None, impostor: Tensor, pull: Tensor
 ) -> Tensor:
     """Gradients [n, d] of a side in the pull's dtype and memory, from what pulls its unit rows.
 
-    genuine and impostor are the shares of the pairs' losses, float64 []; where genuine is not 0,
-    the genuine pairs' pull at margin 1 is added here.
+    impostor multiplies the pull, float64 []; genuine is for kernels with the closed form.
     """
-    pull.mul_(impostor.to(pull.dtype))
-    if bool(genuine != 0):
-        swept = hinge_sweep(
-            side,
-            other,
-            Hinge(genuine=True, margin=1.0),
-            wanted=(True, False),
-            watch=Watch(),
-        )
-        assert swept.rows is not None
-        pull.addcmul_(swept.rows, genuine.to(pull.dtype))
+    assert genuine is None
     for rows in _chunks(side.x):
         inverse = side.inverse_lengths[rows, None].to(wide_dtype(side.x))
         unit = side.x[rows].to(inverse.dtype) * inverse
-        force = pull[rows].to(inverse.dtype)
+        force = pull[rows].to(inverse.dtype) * impostor.to(inverse.dtype)
         along = (force * unit).sum(dim=1, keepdim=True)
         pull[rows] = ((force - along * unit) * inverse).to(pull.dtype)
     return pull
@@ -113,7 +97,8 @@ def pulls_of(side: Side) -> Tensor:
 
 
 def _chunks(x: Tensor) -> Iterator[slice]:
-    each = max(1, _CHUNK // x.shape[1])
+    chunk = _CHUNK if x.device.type == "cpu" else _CHUNK_ELSEWHERE
+    each = max(1, chunk // x.shape[1])
     for start in range(0, x.shape[0], each):
         yield slice(start, min(start + each, x.shape[0]))
 

@@ -5,7 +5,9 @@ Every kernel of the sweep (`cpu_sweep`, `triton_sweep`, `reference_sweep`) is on
     hinge_sweep(rows: Side, columns: Side | None, hinge: Hinge, *, wanted, watch) -> Swept
 
 over the pairs of one kind, genuine or impostor: those of `rows` with `columns`, or, where columns
-is None, the pairs i < j of `rows`, each once. None of them holds n x n numbers.
+is None, the pairs i < j of `rows`, each once. None of them holds n x n numbers. Beside it stand
+`squared_lengths(x)`, `finish`, which turns pulls into gradients, and, in a kernel that has the
+closed form of genuine pairs at margin 1, `genuine_at_one`.
 """
 
 from __future__ import annotations

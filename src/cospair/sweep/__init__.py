@@ -27,8 +27,10 @@ from cospair.kernels.sweeps import Watch
 from cospair.sweep import op, plain
 from cospair.sweep.batch import Batch, Hinges
 from cospair.sweep.gradients import loss_and_gradients
+from cospair.sweep.ranking import top_k
+from cospair.sweep.tails import counts_above, histogram
 
-__all__ = ["Batch", "Hinges", "all_pairs_loss"]
+__all__ = ["Batch", "Hinges", "all_pairs_loss", "counts_above", "histogram", "top_k"]
 
 
 def all_pairs_loss(batch: Batch, hinges: Hinges, *, kernel: str, watch: Watch) -> Tensor:

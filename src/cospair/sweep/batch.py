@@ -57,6 +57,7 @@ def prepare(batch: Batch, squared_lengths: Lengths) -> tuple[Prepared, Prepared 
         if batch.other is None:
             return _with_spans(rows, orders[0], labels[0], orders[0], labels[0], rows), None
         columns = _prepared(batch.other, batch.other_weight, squared_lengths)
+        rows, columns = _alike(rows, columns)
         return (
             _with_spans(rows, orders[0], labels[0], orders[1], labels[1], columns),
             _with_spans(columns, orders[1], labels[1], orders[0], labels[0], rows),
@@ -106,15 +107,14 @@ def _prepared(x: Tensor, weight: Tensor | None, squared_lengths: Lengths) -> Pre
     squares = squared_lengths(x)
     ordinary = (squares >= _LEAST) & (squares <= _MOST)
     rescaled = None
-    # a synchronisation on an accelerator, where only bfloat16 and float32 rows could need it
-    if x.device.type == "cpu" and not bool(ordinary.all()):
+    if x.device.type != "cpu":  # nothing may look at values: all rows are rescaled
+        x, squares, rescaled = _rescaled(x, squares, squared_lengths)
+    elif not bool(ordinary.all()):
         x, squares, rescaled = _within_reach(x, squares, ordinary, squared_lengths)
     finite = squares < math.inf
-    inverse = torch.where(ordinary | (squares > 0), squares.rsqrt(), 0.0)
-    inverse = torch.where(finite, inverse, 0.0)
+    inverse = torch.where((squares > 0) & finite, squares.rsqrt(), 0.0)
     wide = None if weight is None else weight.detach().to(torch.float64).contiguous()
     if x.device.type != "cpu":
-        x = torch.where(finite[:, None], x, 0)
         wide = finite.to(torch.float64) if wide is None else torch.where(finite, wide, 0.0)
     none = squares.new_empty(0, dtype=torch.int64)
     return Prepared(Side(x, inverse, none, none, none, wide), rescaled, finite)
@@ -131,15 +131,46 @@ def _within_reach(
         return x, squares.masked_fill(squares.isnan(), math.inf), None
     wide = x.to(torch.float64 if x.dtype == torch.float64 else torch.float32, copy=True)
     factor = torch.ones_like(squares)
-    reachable = (largest > 0) & largest.isfinite()
-    exponent = torch.floor(torch.log2(torch.where(reachable, largest, 1.0)))
-    # in two steps: 2 ** -exponent may overflow where its halves do not
-    half = torch.exp2(-torch.trunc(exponent / 2))
-    rest = torch.exp2(-(exponent - torch.trunc(exponent / 2)))
-    wide[rows] = (some.to(torch.float64) * half[:, None] * rest[:, None]).to(wide.dtype)
-    factor[rows] = half * rest
+    halves = _halves(largest)
+    wide[rows] = (some.to(torch.float64) * halves[0] * halves[1]).to(wide.dtype)
+    factor[rows] = (halves[0] * halves[1]).reshape(-1)
     squares = squared_lengths(wide)
     return wide, squares.masked_fill(squares.isnan(), math.inf), factor
+
+
+def _halves(largest: Tensor) -> tuple[Tensor, Tensor]:
+    """Two powers of two, float64 [n, 1], that bring rows of that largest element near 1.
+
+    Of numbers that are very small or very large, the two together may overflow.
+    """
+    reachable = (largest > 0) & largest.isfinite()
+    exponent = torch.floor(torch.log2(torch.where(reachable, largest, 1.0)))
+    half = torch.trunc(exponent / 2)
+    return torch.exp2(-half)[:, None], torch.exp2(half - exponent)[:, None]
+
+
+def _rescaled(
+    x: Tensor, squares: Tensor, squared_lengths: Lengths
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """All rows near length 1, 0 where a row is not finite, without a look at values."""
+    largest = x.abs().amax(dim=1).to(torch.float64) if x.shape[0] else squares
+    finite = largest.isfinite() & ~squares.isnan()
+    if x.dtype == torch.float16:  # of any length that kernels take
+        return torch.where(finite[:, None], x, 0), torch.where(finite, squares, math.inf), None
+    halves = _halves(largest)
+    near = torch.where(finite[:, None], x * halves[0].to(x.dtype) * halves[1].to(x.dtype), 0)
+    squares = torch.where(finite, squared_lengths(near), math.inf)
+    return near, squares, (halves[0] * halves[1]).reshape(-1)
+
+
+def _alike(rows: Prepared, columns: Prepared) -> tuple[Prepared, Prepared]:
+    """Both sides in one dtype, where one of them had to be widened."""
+    dtype = torch.promote_types(rows.side.x.dtype, columns.side.x.dtype)
+
+    def widened(own: Prepared) -> Prepared:
+        return own._replace(side=own.side._replace(x=own.side.x.to(dtype)))
+
+    return widened(rows), widened(columns)
 
 
 def _with_spans(

@@ -21,7 +21,7 @@ def loss_and_gradients(
     with torch.no_grad():
         rows, columns = prepare(batch, kernel.squared_lengths)
         other = columns and columns.side
-        closed = hinges.positive_margin == 1.0
+        closed = hinges.positive_margin == 1.0 and hasattr(kernel, "genuine_at_one")
         impostors = kernel.hinge_sweep(
             rows.side, other, Hinge(False, hinges.margin), wanted=wanted, watch=watch
         )
@@ -50,7 +50,7 @@ def loss_and_gradients(
                 kernel,
                 own,
                 opposite,
-                genuine=of_genuine if closed else torch.zeros_like(of_genuine),
+                genuine=of_genuine if closed else None,
                 impostor=share,
                 pull=pull,
             )
@@ -70,7 +70,7 @@ def _shares(
     return plain.shares_of(reduction, *weights)
 
 
-def _finished(kernel: ModuleType, own: Prepared, opposite: Any, **pulled: Tensor) -> Tensor:
+def _finished(kernel: ModuleType, own: Prepared, opposite: Any, **pulled: Any) -> Tensor:
     """A side's gradient in its rows as they came; NaN for those that are not finite."""
     gradient = kernel.finish(own.side, opposite, **pulled)
     if own.rescaled is not None:

@@ -80,7 +80,7 @@ struct Batch {
     for (std::int64_t c; (c = next_chunk.fetch_add(1)) < chunks.count;) {
       const std::int64_t begin = c * chunks.rows_each, end = std::min(task.n, begin + chunks.rows_each);
       kernels().pair_rows(task, begin, end, own, shared1.chunk(c, task.d), shared2.chunk(c, task.d),
-                                sums[static_cast<std::size_t>(c)]);
+                          sums[static_cast<std::size_t>(c)]);
     }
   }
 };

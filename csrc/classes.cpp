@@ -1,17 +1,17 @@
 // Genuine pairs whose margin is 1, in closed form, and gradients made of what their rows were pulled by. Compiled once
 // for each instruction set.
 //
-// For unit rows 1 - <u, v> = |u - v|^2 / 2. Within a class, with d_i = u_i - c for any anchor c, W the sum of the weights,
+// For unit rows 1 - <u, v> = |u - v|^2 / 2. Within a class, with d_i = u_i - c for any anchor c, W the sum of the
+// weights,
 //     sum over i < j of w_i w_j |u_i - u_j|^2  =  W * sum of w |d|^2  -  |sum of w d|^2,
-// and between two sides W2 * sum of w1 |d1|^2 + W1 * sum of w2 |d2|^2 - 2 <sum of w1 d1, sum of w2 d2>. Taken from one of
-// the class's own rows, the differences are small where the loss is: equal rows cost exactly 0. A zero row has s = 0: its
-// pairs cost 1 each and pull at nothing.
+// and between two sides W2 * sum of w1 |d1|^2 + W1 * sum of w2 |d2|^2 - 2 <sum of w1 d1, sum of w2 d2>. Taken from one
+// of the class's own rows, the differences are small where the loss is: equal rows cost exactly 0. A zero row has s =
+// 0: its pairs cost 1 each and pull at nothing.
 //
 // The derivative of the class's total in u_i is -w_i * sum of w_j u_j; along the sphere only what is orthogonal to u_i
-// counts, and there u_j may be replaced by u_j - u_i = d_j - d_i: -w_i * (sum of w d - W d_i), again exactly 0 for equal
-// rows. A row's gradient is the orthogonal part of all that pulls at it, divided by its length.
+// counts, and there u_j may be replaced by u_j - u_i = d_j - d_i: -w_i * (sum of w d - W d_i), again exactly 0 for
+// equal rows. A row's gradient is the orthogonal part of all that pulls at it, divided by its length.
 #include "hinges.hpp"
-
 #include "unit_rows.hpp"
 
 #ifndef COSPAIR_ISA
@@ -81,7 +81,14 @@ double squared_gap(const Side& a, std::int64_t i, const Side& b, std::int64_t j)
   double square = 0;
   with_element(a.element, [&](auto type) {
     const auto *x = row_at<decltype(type)>(a, i), *y = row_at<decltype(type)>(b, j);
-    for (std::int64_t k = 0; k < a.d; ++k) {
+    Lanes sum = {};
+    std::int64_t k = 0;
+    for (; k + kLanes <= a.d; k += kLanes) {
+      const Lanes gap = load(x + k) * splat(inverse_a) - load(y + k) * splat(inverse_b);
+      sum = multiply_add(gap, gap, sum);
+    }
+    square = total(sum);
+    for (; k < a.d; ++k) {
       const double gap = scalar(x[k]) * inverse_a - scalar(y[k]) * inverse_b;
       square += gap * gap;
     }
@@ -89,9 +96,8 @@ double squared_gap(const Side& a, std::int64_t i, const Side& b, std::int64_t j)
   return square;
 }
 
-// Turns the pulls of rows [begin, end) into gradients: the orthogonal part of impostor * pull - genuine * w (sum - weight
-// d), over the length.
-// sum may be null: no closed form. scratch holds 2 d doubles.
+// Turns the pulls of rows [begin, end) into gradients: the orthogonal part of impostor * pull - genuine * w (sum -
+// weight d), over the length. sum may be null: no closed form. scratch holds 2 d doubles.
 void finish_rows(const Side& side, std::int64_t begin, std::int64_t end, const double* anchor, const double* sum,
                  double weight, double genuine, double impostor, void* pull, double* scratch) {
   const std::int64_t d = side.d;

@@ -1,4 +1,5 @@
-// What pairs cost and how they pull: pair by pair, or a tile of cosines at once. Compiled once for each instruction set.
+// What pairs cost and how they pull: pair by pair, or a tile of cosines at once. Compiled once for each instruction
+// set.
 //
 // A pair's cosine is <x, y> / (|x| |y|) in double, from the rows as they came: on which side of its hinge a pair stands
 // is decided to some roundings of a double. Of a tile whose cosines came from a matrix product, the pairs within that
@@ -31,8 +32,8 @@ inline double dot(const T* a, const T* b, std::int64_t d) {
 
 template <class T>
 inline double cosine(const HingeTask& t, std::int64_t i, std::int64_t j) {
-  const double s = dot(row_at<T>(t.rows, i), row_at<T>(t.columns, j), t.rows.d) *
-                   (t.rows.inverse_of(i) * t.columns.inverse_of(j));
+  const double s =
+      dot(row_at<T>(t.rows, i), row_at<T>(t.columns, j), t.rows.d) * (t.rows.inverse_of(i) * t.columns.inverse_of(j));
   return s > 1 ? 1 : s < -1 ? -1 : s;
 }
 

@@ -8,14 +8,17 @@
 //     step_u step_v <q_u, q_v> + reach_u reach_v  >  1 + margin,
 // divided by step_u: one product of vectors, one fused product and one comparison for sixteen pairs.
 //
-// Its roundings. <q_u, q_v> is exact in 32 bits: |sums| <= 255 * 127 * d < 2^31 for d <= kMostScreened. Turned into
-// float32 it is off by 2^-24 of itself; every other operand and operation adds at most 2^-23, relatively, to terms that
-// are at most 4 in size (step_u step_v |<q_u, q_v>| <= reach_u reach_v <= 4): together less than 12 * 2^-23 * 4 < kSlack,
-// which the threshold gives away.
+// Its roundings. <q_u, q_v> is exact in 32 bits: with the offset that a sum starts from and gives back, no partial sum
+// exceeds (255 + 128) * 127 * d < 2^31 for d <= kMostScreened. Turned into float32 it is off by 2^-24 of itself, and so
+// is every other operand and operation, relatively, of terms that are at most 4.02 in size: |r| <= |u|, rounding being
+// to nearest, so that reach <= 2.003 and step_u step_v |<q_u, q_v>| = |<a_u, a_v>| <= 4. Two roundings of that term,
+// four of the product of reaches, four of the threshold and one of the sum are together less than 12 * 2^-24 * 4.02 <
+// kSlack, which the threshold gives away.
 //
-// e itself is summed in float32 from the residuals of a unit row in float32: the unit row is within 2^-21 of the exact
-// one, the sum of at most 32,768 squares in 16 lanes within 2^-12 of itself, the root halves that: kMeasured and
-// kRounded cover both.
+// e itself is summed in float32 from the residuals of a unit row in float32. That row is within 2^-21 of the exact one,
+// a residual within 2^-24 (|q * step| + |r|) of its own: together less than kRounded. The sum of at most 32,768 squares
+// in 16 lanes is within 2^-12 of itself, which the root halves: less than kMeasured. What is lost to underflow, or to
+// denormals that are flushed, is under 2^-55.
 #include "screen.hpp"
 
 #include "unit_rows.hpp"
@@ -32,65 +35,47 @@ constexpr float kMeasured = 1.001f;
 constexpr float kRounded = 1e-6f;
 
 // The widest levels whose products add up without saturating, and the offset that makes them unsigned.
-#if defined(__AVX512VNNI__)
-constexpr int kLevel = 127;  // vpdpbusd adds four products in 32 bits
-#elif defined(__AVX2__) || defined(__SSE2__)
-constexpr int kLevel = 90;  // vpmaddubsw adds two in 16: 2 * 180 * 90 < 2^15
+#if defined(__AVX2__) && !defined(__AVX512VNNI__)
+constexpr int kLevel = 90;  // vpmaddubsw adds two products in 16 bits: 2 * 180 * 90 < 2^15
 #else
-constexpr int kLevel = 127;
+constexpr int kLevel = 127;  // they are added in 32
 #endif
 constexpr int kOffset = kLevel == 127 ? 128 : kLevel;
 
+// Sums are kept in whole registers: of a wider vector that is one of many, compilers keep memory.
 #if defined(__AVX512F__)
 constexpr int kGroup = 12;  // rows a pass: with two strips their sums fill 24 of 32 registers
+constexpr int kRegister = 64;
+#elif defined(__AVX2__)
+constexpr int kGroup = 2;
+constexpr int kRegister = 32;
 #else
-constexpr int kGroup = 4;
+constexpr int kGroup = 2;
+constexpr int kRegister = 16;
 #endif
+constexpr int kParts = 64 / kRegister;
 
 typedef std::int32_t Sums __attribute__((vector_size(64)));
-typedef std::uint8_t Bytes __attribute__((vector_size(64)));
-
-inline Bytes load_strip(const std::uint8_t* p) {
-  Bytes v;
-  std::memcpy(&v, p, sizeof v);
-  return v;
-}
+typedef std::int32_t Part __attribute__((vector_size(kRegister)));
 
 // sums[l] += <four unsigned bytes of lane l, the four signed bytes of `word`>
-inline Sums add_products(Sums sums, Bytes bytes, std::int32_t word) {
+inline Part add_products(Part sums, Part bytes, std::int32_t word) {
 #if defined(__AVX512VNNI__)
-  return (Sums)_mm512_dpbusd_epi32((__m512i)sums, (__m512i)bytes, _mm512_set1_epi32(word));
+  return (Part)_mm512_dpbusd_epi32((__m512i)sums, (__m512i)bytes, _mm512_set1_epi32(word));
 #elif defined(__AVX512BW__)
   const __m512i pairs = _mm512_maddubs_epi16((__m512i)bytes, _mm512_set1_epi32(word));
-  return sums + (Sums)_mm512_madd_epi16(pairs, _mm512_set1_epi16(1));
+  return sums + (Part)_mm512_madd_epi16(pairs, _mm512_set1_epi16(1));
 #elif defined(__AVX2__)
-  __m256i half[2], sum[2];
-  std::memcpy(half, &bytes, sizeof bytes);
-  std::memcpy(sum, &sums, sizeof sums);
-  for (int h = 0; h < 2; ++h) {
-    const __m256i pairs = _mm256_maddubs_epi16(half[h], _mm256_set1_epi32(word));
-    sum[h] = _mm256_add_epi32(sum[h], _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
-  }
-  std::memcpy(&sums, sum, sizeof sums);
-  return sums;
+  const __m256i pairs = _mm256_maddubs_epi16((__m256i)bytes, _mm256_set1_epi32(word));
+  return sums + (Part)_mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
 #elif defined(__SSE2__)
-  __m128i quarter[4], sum[4];
-  std::memcpy(quarter, &bytes, sizeof bytes);
-  std::memcpy(sum, &sums, sizeof sums);
-  const __m128i low = _mm_set1_epi16(0xff), words = _mm_set1_epi32(word);
+  const __m128i words = _mm_set1_epi32(word), quarter = (__m128i)bytes;
   const __m128i even = _mm_srai_epi16(_mm_slli_epi16(words, 8), 8), odd = _mm_srai_epi16(words, 8);
-  for (int h = 0; h < 4; ++h) {
-    const __m128i products = _mm_add_epi32(_mm_madd_epi16(_mm_and_si128(quarter[h], low), even),
-                                           _mm_madd_epi16(_mm_srli_epi16(quarter[h], 8), odd));
-    sum[h] = _mm_add_epi32(sum[h], products);
-  }
-  std::memcpy(&sums, sum, sizeof sums);
-  return sums;
+  return sums + (Part)_mm_add_epi32(_mm_madd_epi16(_mm_and_si128(quarter, _mm_set1_epi16(0xff)), even),
+                                    _mm_madd_epi16(_mm_srli_epi16(quarter, 8), odd));
 #else
-  Sums words;
-  std::memcpy(&words, &bytes, sizeof bytes);
   for (int b = 0; b < 4; ++b)
-    sums += ((words >> (8 * b)) & 0xff) * static_cast<std::int32_t>(static_cast<std::int8_t>(word >> (8 * b)));
+    sums += ((bytes >> (8 * b)) & 0xff) * static_cast<std::int32_t>(static_cast<std::int8_t>(word >> (8 * b)));
   return sums;
 #endif
 }
@@ -103,8 +88,7 @@ inline std::int32_t word_at(const std::int8_t* p) {
 
 // Bit l is set where lane l of sum * step + near * reach exceeds the threshold.
 inline std::uint32_t over(Sums sums, Singles step, Singles reach, float near, float threshold) {
-  const Singles bound =
-      multiply_add(splat_single(near), reach, __builtin_convertvector(sums, Singles) * step);
+  const Singles bound = multiply_add(splat_single(near), reach, __builtin_convertvector(sums, Singles) * step);
 #if defined(__AVX512F__)
   return _mm512_cmp_ps_mask(bound, splat_single(threshold), _CMP_NLE_UQ);
 #elif defined(__AVX__)
@@ -142,31 +126,56 @@ inline void keep(std::uint32_t mask, const Row& row, std::int64_t i, std::int64_
   }
 }
 
+inline Part load_part(const std::uint8_t* p) {
+  Part v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+
 // `rows` rows from i on against the strips from `column` on.
 template <int rows>
 inline void group(const ScreenTask& t, std::int64_t i, std::int64_t column, const Tile& tile, Survivors& out) {
   const std::int64_t words = t.rows.words;
-  const std::uint8_t* strip0 = t.columns.strips + column / kStrip * words * 64;
-  const std::uint8_t* strip1 = strip0 + words * 64;
+  const std::uint8_t* strips[kStrips];
+  for (int c = 0; c < kStrips; ++c) strips[c] = t.columns.strips + (column / kStrip + c) * words * 64;
   const std::int8_t* left = t.rows.levels + i * words * 4;
-  Sums sums[rows][kStrips];
-  for (int r = 0; r < rows; ++r) sums[r][0] = sums[r][1] = Sums{} + t.rows.offset[i + r];
+  Part sums[rows][kStrips][kParts];
+#pragma GCC unroll 16
+  for (int r = 0; r < rows; ++r)
+#pragma GCC unroll 4
+    for (int c = 0; c < kStrips; ++c)
+#pragma GCC unroll 4
+      for (int p = 0; p < kParts; ++p) sums[r][c][p] = Part{} + t.rows.offset[i + r];
   for (std::int64_t w = 0; w < words; ++w) {
-    const Bytes b0 = load_strip(strip0 + w * 64), b1 = load_strip(strip1 + w * 64);
+    Part bytes[kStrips][kParts];
+#pragma GCC unroll 4
+    for (int c = 0; c < kStrips; ++c)
+#pragma GCC unroll 4
+      for (int p = 0; p < kParts; ++p) bytes[c][p] = load_part(strips[c] + w * 64 + p * kRegister);
 #pragma GCC unroll 16
     for (int r = 0; r < rows; ++r) {
       const std::int32_t word = word_at(left + (r * words + w) * 4);
-      sums[r][0] = add_products(sums[r][0], b0, word);
-      sums[r][1] = add_products(sums[r][1], b1, word);
+#pragma GCC unroll 4
+      for (int c = 0; c < kStrips; ++c)
+#pragma GCC unroll 4
+        for (int p = 0; p < kParts; ++p) sums[r][c][p] = add_products(sums[r][c][p], bytes[c][p], word);
     }
   }
+  Sums whole[rows][kStrips];
+#pragma GCC unroll 16
+  for (int r = 0; r < rows; ++r)
+#pragma GCC unroll 4
+    for (int c = 0; c < kStrips; ++c)
+#pragma GCC unroll 4
+      for (int p = 0; p < kParts; ++p)
+        std::memcpy(reinterpret_cast<char*>(&whole[r][c]) + p * kRegister, &sums[r][c][p], kRegister);
   const Singles step0 = load_singles(t.columns.step + column), step1 = load_singles(t.columns.step + column + kStrip);
   const Singles reach0 = load_singles(t.columns.reach + column);
   const Singles reach1 = load_singles(t.columns.reach + column + kStrip);
   for (int r = 0; r < rows && i + r < tile.row1; ++r) {
     const Row row = row_of(t, i + r);
-    const std::uint32_t mask = over(sums[r][0], step0, reach0, row.near, row.threshold) |
-                               over(sums[r][1], step1, reach1, row.near, row.threshold) << kStrip;
+    const std::uint32_t mask = over(whole[r][0], step0, reach0, row.near, row.threshold) |
+                               over(whole[r][1], step1, reach1, row.near, row.threshold) << kStrip;
     if (mask) keep(mask, row, i + r, column, tile, out);
   }
 }
@@ -182,7 +191,11 @@ inline void put_levels(Sums integers, std::int64_t p, std::int64_t j, std::int64
   typedef std::int8_t Small __attribute__((vector_size(16)));
   if (out.levels) {
     const Small q = __builtin_convertvector(integers, Small);
-    std::memcpy(out.levels + p * out.words * 4 + j, &q, static_cast<std::size_t>(count));
+    std::int8_t* const to = out.levels + p * out.words * 4 + j;
+    if (count == kSingles)
+      std::memcpy(to, &q, sizeof q);
+    else
+      std::memcpy(to, &q, static_cast<std::size_t>(count));
   }
   if (!out.strips) return;
   const Small q = __builtin_convertvector(integers + kOffset, Small);
@@ -201,11 +214,13 @@ void make_levels(const Side& side, std::int64_t begin, std::int64_t end, float* 
   for (std::int64_t j = side.d; j < whole; ++j) scratch[j] = 0;
   for (std::int64_t p = begin; p < end; ++p) {
     unit_row(side, p, scratch);
-    float largest = 0;
-    for (std::int64_t j = 0; j < side.d; ++j) {
-      const float size = __builtin_fabsf(scratch[j]);
-      largest = size > largest ? size : largest;
+    Singles sizes = {};
+    for (std::int64_t j = 0; j < whole; j += kSingles) {
+      const Singles u = load_singles(scratch + j), size = u < 0 ? -u : u;
+      sizes = size > sizes ? size : sizes;
     }
+    float largest = 0;
+    for (int l = 0; l < kSingles; ++l) largest = sizes[l] > largest ? sizes[l] : largest;
     const float step = largest > 0 ? largest / kLevel : 1.0f;
     Singles squares = {};
     Sums sum = {};

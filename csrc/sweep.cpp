@@ -5,6 +5,7 @@
 #include <cstring>
 #include <new>
 #include <numeric>
+#include <utility>
 
 #include "threads.hpp"
 
@@ -58,8 +59,8 @@ void Sweep::Free::operator()(unsigned char* p) const { ::operator delete[](p, st
 
 template <class T>
 T* Sweep::allocate(std::int64_t count) {
-  const std::size_t bytes = static_cast<std::size_t>(count) * sizeof(T);
-  owned_.emplace_back(static_cast<unsigned char*>(::operator new[](std::max<std::size_t>(bytes, 64), std::align_val_t{64})));
+  const std::size_t bytes = std::max<std::size_t>(static_cast<std::size_t>(count) * sizeof(T), 64);
+  owned_.push_back(Bytes(static_cast<unsigned char*>(::operator new[](bytes, std::align_val_t{64}))));
   return reinterpret_cast<T*>(owned_.back().get());
 }
 
@@ -159,7 +160,8 @@ void Sweep::list_genuine(const Tile& tile, Survivors& out) const {
       return;
     }
     for (std::int64_t j = paired.begin[0]; j < paired.end[0]; ++j)
-      out.pairs[out.count++] = {static_cast<std::uint16_t>(i - tile.row0), static_cast<std::uint16_t>(j - tile.column0)};
+      out.pairs[out.count++] = {static_cast<std::uint16_t>(i - tile.row0),
+                                static_cast<std::uint16_t>(j - tile.column0)};
   }
 }
 
@@ -246,9 +248,9 @@ std::vector<Class> classes_of(const Side& side) {
   return out;
 }
 
+// What a worker computes classes in: allocated before the work is shared, for a worker must not throw.
 struct ClassScratch {
   std::vector<double> anchor, sum, other_sum, row;
-  std::vector<double> distances, other_distances;
   explicit ClassScratch(std::int64_t d)
       : anchor(static_cast<std::size_t>(d)), sum(anchor), other_sum(anchor), row(2 * anchor.size()) {}
   void clear() {
@@ -256,6 +258,22 @@ struct ClassScratch {
     std::fill(sum.begin(), sum.end(), 0.0);
     std::fill(other_sum.begin(), other_sum.end(), 0.0);
   }
+};
+
+std::vector<ClassScratch> scratches(std::int64_t d, int threads) {
+  return std::vector<ClassScratch>(static_cast<std::size_t>(threads), ClassScratch(d));
+}
+
+// Distances from their class's anchor, of all positions of both sides: classes write to places of their own.
+struct Distances {
+  using Far = std::pair<double, std::int64_t>;  // and the position
+  std::vector<double> squares, other_squares;   // empty where parallel pairs are not counted
+  std::vector<Far> far, other_far;
+  Distances(const HingeTask& t, bool wanted)
+      : squares(static_cast<std::size_t>(wanted ? t.rows.k : 0)),
+        other_squares(static_cast<std::size_t>(wanted && !t.symmetric ? t.columns.k : 0)),
+        far(squares.size()),
+        other_far(other_squares.size()) {}
 };
 
 // The first row of a class that is not zero, on either side.
@@ -270,51 +288,72 @@ bool find_anchor(const Class& c, const Side& side, const Side& other, const Kern
 // Pairs of a class that stand at their hinge, 1 - s <= kTie. Their rows are as far from the anchor as one another.
 struct Parallel {
   double weight = 0;
-  std::int64_t pairs = 0;
+  std::int64_t pairs = 0, weighing = 0;  // those of a weight that is not 0
 };
 
-Parallel parallel_pairs(const Class& c, const HingeTask& t, const Kernels& build, const ClassScratch& s) {
+// The rows [begin, end) that are not zero, by their distance; returns how many.
+std::int64_t sort_by_distance(const double* squares, std::int64_t begin, std::int64_t end, Distances::Far* far) {
+  std::int64_t count = 0;
+  for (std::int64_t p = begin; p < end; ++p)
+    if (squares[p] >= 0) far[count++] = {__builtin_sqrt(squares[p]), p};
+  std::sort(far, far + count);
+  return count;
+}
+
+Parallel parallel_pairs(const Class& c, const HingeTask& t, const Kernels& build, Distances& all) {
   const double apart = __builtin_sqrt(2 * kTie);
-  std::vector<std::pair<double, std::int64_t>> far, other_far;  // (distance, position), sorted
-  const auto sorted = [](const std::vector<double>& squares, std::int64_t begin) {
-    std::vector<std::pair<double, std::int64_t>> out;
-    for (std::size_t i = 0; i < squares.size(); ++i)
-      if (squares[i] >= 0) out.emplace_back(__builtin_sqrt(squares[i]), begin + static_cast<std::int64_t>(i));
-    std::sort(out.begin(), out.end());
-    return out;
-  };
-  far = sorted(s.distances, c.begin);
-  other_far = t.symmetric ? far : sorted(s.other_distances, c.other_begin);
+  Distances::Far* const far = all.far.data() + c.begin;
+  const std::int64_t count = sort_by_distance(all.squares.data(), c.begin, c.end, far);
+  Distances::Far* other_far = far;
+  std::int64_t other_count = count;
+  if (!t.symmetric) {
+    other_far = all.other_far.data() + c.other_begin;
+    other_count = sort_by_distance(all.other_squares.data(), c.other_begin, c.other_end, other_far);
+  }
   Parallel found;
-  std::size_t from = 0;
-  for (std::size_t i = 0; i < far.size(); ++i) {
-    while (from < other_far.size() && other_far[from].first < far[i].first - apart) ++from;
-    for (std::size_t j = t.symmetric ? i + 1 : from; j < other_far.size(); ++j) {
+  std::int64_t from = 0;
+  for (std::int64_t i = 0; i < count; ++i) {
+    while (from < other_count && other_far[from].first < far[i].first - apart) ++from;
+    for (std::int64_t j = t.symmetric ? i + 1 : from; j < other_count; ++j) {
       if (other_far[j].first > far[i].first + apart) break;
       const std::int64_t p = far[i].second, q = other_far[j].second;
-      if (build.squared_gap(t.rows, p, t.columns, q) > 2 * kTie) continue;
-      found.weight += t.rows.weight_of(p) * t.columns.weight_of(q);
+      // two rows that are close to the anchor are so to each other: a collapsed class costs no products
+      const bool close = far[i].first + other_far[j].first <= apart;
+      if (!close && build.squared_gap(t.rows, p, t.columns, q) > 2 * kTie) continue;
+      const double weight = t.rows.weight_of(p) * t.columns.weight_of(q);
+      found.weight += weight;
+      found.weighing += weight != 0;
       ++found.pairs;
     }
   }
   return found;
 }
 
+std::int64_t weighing_rows(const Side& side, std::int64_t begin, std::int64_t end) {
+  std::int64_t count = 0;
+  for (std::int64_t p = begin; p < end; ++p) count += side.weight_of(p) != 0;
+  return count;
+}
+
+std::int64_t weighing_pairs(const Class& c, const HingeTask& t) {
+  const std::int64_t n = weighing_rows(t.rows, c.begin, c.end);
+  return t.symmetric ? n * (n - 1) / 2 : n * weighing_rows(t.columns, c.other_begin, c.other_end);
+}
+
 double dot(const std::vector<double>& a, const std::vector<double>& b) {
   return std::inner_product(a.begin(), a.end(), b.begin(), 0.0);
 }
 
-HingeSum class_at_one(const Class& c, const HingeTask& t, const Kernels& build, bool count_parallel, ClassScratch& s) {
+HingeSum class_at_one(const Class& c, const HingeTask& t, const Kernels& build, Distances& all, ClassScratch& s) {
   HingeSum out;
   const std::int64_t n = c.end - c.begin, m = c.other_end - c.other_begin;
   if (t.symmetric ? n < 2 : m < 1) return out;
   s.clear();
   find_anchor(c, t.rows, t.columns, build, s.anchor.data());
-  s.distances.resize(count_parallel ? static_cast<std::size_t>(n) : 0);
-  s.other_distances.resize(count_parallel && !t.symmetric ? static_cast<std::size_t>(m) : 0);
+  const bool count_parallel = !all.squares.empty();
   ClassSums one, two;
-  build.class_sums(t.rows, c.begin, c.end, s.anchor.data(), s.sum.data(), count_parallel ? s.distances.data() : nullptr,
-                   s.row.data(), one);
+  build.class_sums(t.rows, c.begin, c.end, s.anchor.data(), s.sum.data(),
+                   count_parallel ? all.squares.data() + c.begin : nullptr, s.row.data(), one);
   double squares, zeros, pairs;
   if (t.symmetric) {
     double all2 = 0;
@@ -325,7 +364,7 @@ HingeSum class_at_one(const Class& c, const HingeTask& t, const Kernels& build, 
     out.active_pairs = n * (n - 1) / 2;
   } else {
     build.class_sums(t.columns, c.other_begin, c.other_end, s.anchor.data(), s.other_sum.data(),
-                     count_parallel ? s.other_distances.data() : nullptr, s.row.data(), two);
+                     count_parallel ? all.other_squares.data() + c.other_begin : nullptr, s.row.data(), two);
     squares = two.weight * one.spread + one.weight * two.spread - 2 * dot(s.sum, s.other_sum);
     zeros = (one.weight + one.zero) * (two.weight + two.zero) - one.weight * two.weight;
     pairs = (one.weight + one.zero) * (two.weight + two.zero);
@@ -334,10 +373,11 @@ HingeSum class_at_one(const Class& c, const HingeTask& t, const Kernels& build, 
   out.total = std::max(squares, 0.0) / 2 + zeros;
   out.active = pairs;
   if (!count_parallel) return out;
-  const Parallel at_hinge = parallel_pairs(c, t, build, s);
+  const Parallel at_hinge = parallel_pairs(c, t, build, all);
   out.active -= at_hinge.weight;
   out.active_pairs -= at_hinge.pairs;
-  if (out.active_pairs == 0) out.active = out.total = 0;
+  // where no other pair weighs anything, what is left of the sums are roundings
+  if (at_hinge.weighing == weighing_pairs(c, t)) out.active = out.total = 0;
   return out;
 }
 
@@ -361,23 +401,25 @@ HingeSum genuine_at_one(const HingeTask& task, const Kernels& build, bool count_
   const std::vector<Class> classes = classes_of(task.rows);
   const std::vector<std::size_t> runs = runs_of(classes);
   std::vector<HingeSum> sums(runs.size());
-  for_each(static_cast<std::int64_t>(runs.size()) - 1, threads, [&](std::int64_t at, int) {
-    ClassScratch scratch(task.rows.d);
+  Distances distances(task, count_parallel);
+  std::vector<ClassScratch> scratch = scratches(task.rows.d, threads);
+  for_each(static_cast<std::int64_t>(runs.size()) - 1, threads, [&](std::int64_t at, int worker) {
     const std::size_t run = static_cast<std::size_t>(at);
     for (std::size_t i = runs[run]; i < runs[run + 1]; ++i)
-      add(sums[run], class_at_one(classes[i], task, build, count_parallel, scratch));
+      add(sums[run], class_at_one(classes[i], task, build, distances, scratch[static_cast<std::size_t>(worker)]));
   });
   HingeSum out;
   for (const HingeSum& part : sums) add(out, part);
   return out;
 }
 
-void finish(const Side& side, const Side& other, const Kernels& build, double genuine, double impostor,
-            void* pull, int threads) {
+void finish(const Side& side, const Side& other, const Kernels& build, double genuine, double impostor, void* pull,
+            int threads) {
   const std::vector<Class> classes = classes_of(side);
   const std::vector<std::size_t> runs = runs_of(classes);
-  for_each(static_cast<std::int64_t>(runs.size()) - 1, threads, [&](std::int64_t at, int) {
-    ClassScratch s(side.d);
+  std::vector<ClassScratch> scratch = scratches(side.d, threads);
+  for_each(static_cast<std::int64_t>(runs.size()) - 1, threads, [&](std::int64_t at, int worker) {
+    ClassScratch& s = scratch[static_cast<std::size_t>(worker)];
     const std::size_t run = static_cast<std::size_t>(at);
     for (std::size_t i = runs[run]; i < runs[run + 1]; ++i) {
       const Class& c = classes[i];

@@ -61,10 +61,10 @@ class Sweep {
 // Genuine pairs at margin 1, in closed form: their total, and the weights and number of those that are not parallel.
 HingeSum genuine_at_one(const HingeTask& task, const Kernels& build, bool count_parallel, int threads);
 
-// Turns one side's pull into its gradient: the pull times `impostor` and genuine pairs at margin 1 times `genuine` (0: none).
-// `other` is the side that the spans of `side` are in.
-void finish(const Side& side, const Side& other, const Kernels& build, double genuine, double impostor,
-            void* pull, int threads);
+// Turns one side's pull into its gradient: the pull times `impostor` and genuine pairs at margin 1 times `genuine` (0:
+// none). `other` is the side that the spans of `side` are in.
+void finish(const Side& side, const Side& other, const Kernels& build, double genuine, double impostor, void* pull,
+            int threads);
 
 void squared_lengths(const Side& side, const Kernels& build, double* out, int threads);
 

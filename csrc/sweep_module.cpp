@@ -69,7 +69,8 @@ Side side_of(nb::tuple given) {
 void* pull_of(nb::handle pull, const Side& side) {
   if (pull.is_none()) return nullptr;
   const View view = rows_of(pull, side.n, side.d, "pull");
-  if (view.dtype != (side.element == Element::f64 ? Dtype::f64 : Dtype::f32) || (side.n > 1 && view.strides[0] != side.d))
+  if (view.dtype != (side.element == Element::f64 ? Dtype::f64 : Dtype::f32) ||
+      (side.n > 1 && view.strides[0] != side.d))
     refuse("pull");
   return view.data;
 }
@@ -111,10 +112,14 @@ class HeldSweep {
 
   std::int64_t tiles() const { return sweep_->tiles(); }
   std::int64_t panels() const { return sweep_->panels(); }
-  std::int64_t tiles_in(std::int64_t panel) const { return sweep_->tiles_in(panel); }
+  std::int64_t tiles_in(std::int64_t panel) const {
+    check_panel(panel);
+    return sweep_->tiles_in(panel);
+  }
   nb::tuple sum() const { return as_tuple(sweep_->sum()); }
 
   nb::list panel(std::int64_t number) {
+    check_panel(number);
     std::vector<Tile> dense;
     {
       nb::gil_scoped_release nogil;
@@ -129,8 +134,12 @@ class HeldSweep {
     const Tile t{nb::cast<std::int64_t>(tile[0]), nb::cast<std::int64_t>(tile[1]), nb::cast<std::int64_t>(tile[2]),
                  nb::cast<std::int64_t>(tile[3])};
     const std::int64_t width = t.column1 - t.column0;
+    const HingeTask& task = sweep_->task();
+    if (t.row0 < 0 || t.row1 > task.rows.k || t.row1 - t.row0 > kTileRows || t.column0 < 0 ||
+        t.column1 > task.columns.k)
+      throw nb::index_error("no such tile");
     const View view = rows_of(cosines, t.row1 - t.row0, width, "cosines");
-    const bool wide = sweep_->task().rows.element == Element::f64;
+    const bool wide = task.rows.element == Element::f64;
     if (view.dtype != (wide ? Dtype::f64 : Dtype::f32) || view.strides[0] != width) refuse("cosines");
     nb::gil_scoped_release nogil;
     sweep_->settle(t, band, view.data);
@@ -139,6 +148,10 @@ class HeldSweep {
  private:
   nb::object kept_[4];
   std::unique_ptr<Sweep> sweep_;
+
+  void check_panel(std::int64_t number) const {
+    if (number < 0 || number >= sweep_->panels()) throw nb::index_error("no such panel");
+  }
 };
 
 // Unit rows at positions [begin, end) of a side, float32 (float64 for float64).
@@ -214,7 +227,8 @@ void bind_sweep(nb::module_& m) {
       .def("panel", &HeldSweep::panel, "Sweeps a panel; returns the tiles to be taken whole.")
       .def("settle", &HeldSweep::settle, "Turns a tile's cosines into what its pairs pull, and counts them.");
   m.def("unit_rows", &unit_rows, "Unit rows at positions [begin, end) of a side.");
-  m.def("genuine_at_one", &genuine, nb::arg(), nb::arg().none(), nb::arg(), "Genuine pairs at margin 1: a Sweep's sum.");
+  m.def("genuine_at_one", &genuine, nb::arg(), nb::arg().none(), nb::arg(),
+        "Genuine pairs at margin 1: a Sweep's sum.");
   m.def("finish", &finished, nb::arg(), nb::arg().none(), nb::arg(), nb::arg(), nb::arg(),
         "Turns what a side's rows were pulled by, and its genuine pairs at margin 1, into its gradients.");
   m.def("squared_lengths", &lengths, "Squared length of each row, float64.");

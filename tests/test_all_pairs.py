@@ -212,6 +212,22 @@ def test_weights_of_one_and_repeats(kernel):
     )
 
 
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("unit", [2.0**-60, 2.0**40])
+@pytest.mark.parametrize("reduction", ["mean", "active", "sum"])
+def test_the_unit_of_weights_does_not_overflow(reduction, unit, kernel):
+    x, labels = rows(12, 4, 3, dtype=torch.float32)
+    weight = torch.rand(12, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    options = {"margin": 0.1, "reduction": reduction, "kernel": kernel}
+    small = (x * 2.0**-85).requires_grad_()
+    found = all_pairs_cosine_embedding_loss(small, labels, weight=weight * unit, **options)
+    expected = all_pairs_cosine_embedding_loss(x, labels, weight=weight, **options)
+    scale = unit**2 if reduction == "sum" else 1.0
+    torch.testing.assert_close(found.double() / scale, expected.double(), rtol=1e-6, atol=0)
+    (gradient,) = torch.autograd.grad(found, small)
+    assert bool(gradient.isfinite().all()) or reduction == "sum"
+
+
 def test_a_weight_may_be_learned():
     x, labels = rows(9, 4, 3)
     weight = torch.rand(9, dtype=torch.float64, requires_grad=True)

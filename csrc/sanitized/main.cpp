@@ -4,121 +4,23 @@
 // them, and their pattern is checked after each task, because a store past the caches is not instrumented. Gaps between
 // rows hold NaN, so that reading one shows. Results are compared with the definition in plain long double scalars.
 //
-//     main [tasks] [seed]      every instruction set, one thread, then the whole batch on three
-//     main threads [rounds]    whole batches on several threads, several at a time
+//     main [tasks] [seed]      every instruction set, one thread, then the whole batch on three; a sweep a tenth as
+//     often main threads [rounds]    whole batches and sweeps on several threads, several at a time
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <initializer_list>
-#include <limits>
-#include <memory>
 #include <string>
 #include <thread>
-#include <type_traits>
 #include <vector>
 
 #include "../batch.hpp"
-#include "../lanes.hpp"
-#include "../pairs.hpp"
-
-#if defined(__SANITIZE_ADDRESS__)
-#define COSPAIR_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define COSPAIR_ASAN 1
-#endif
-#endif
-#if defined(COSPAIR_ASAN)
-#include <sanitizer/asan_interface.h>
-#endif
+#include "../instruction_sets.hpp"
+#include "guarded.hpp"
 
 namespace cospair {
 namespace {
-
-[[noreturn]] void fail(const std::string& what) {
-  std::fprintf(stderr, "FAILED: %s\n", what.c_str());
-  std::exit(1);
-}
-
-struct Dice {  // xorshift64*, the same everywhere
-  std::uint64_t state;
-  std::uint64_t next() {
-    state ^= state >> 12, state ^= state << 25, state ^= state >> 27;
-    return state * 0x2545F4914F6CDD1Dull;
-  }
-  std::int64_t below(std::int64_t n) { return static_cast<std::int64_t>(next() >> 33) % n; }
-  bool one_in(std::int64_t n) { return below(n) == 0; }
-  double uniform() { return static_cast<double>(static_cast<std::int64_t>(next() >> 11)) * 0x1p-52 - 1.0; }
-};
-
-// ---- buffers -----------------------------------------------------------------------------------------------------
-
-class Guarded {
- public:
-  Guarded(std::size_t bytes, std::size_t shift) : bytes_(bytes), front_(kGuard + shift) {
-    const std::size_t all = (front_ + bytes + kGuard + 63) / 64 * 64;
-    memory_ = static_cast<unsigned char*>(std::aligned_alloc(64, all));
-    if (!memory_) fail("no memory");
-    all_ = all;
-    std::memset(memory_, kPattern, all);
-    poison(true);
-  }
-  ~Guarded() {
-    poison(false);
-    std::free(memory_);
-  }
-  Guarded(const Guarded&) = delete;
-  Guarded& operator=(const Guarded&) = delete;
-
-  void* data() const { return memory_ + front_; }
-  void check() {
-    poison(false);
-    for (std::size_t i = 0; i < all_; ++i)
-      if ((i < front_ || i >= front_ + bytes_) && memory_[i] != kPattern) fail("written outside a buffer");
-    poison(true);
-  }
-
- private:
-  static constexpr std::size_t kGuard = 128;
-  static constexpr unsigned char kPattern = 0xA5;
-  void poison([[maybe_unused]] bool on) {
-#if defined(COSPAIR_ASAN)
-    if (on) {
-      __asan_poison_memory_region(memory_, front_);
-      __asan_poison_memory_region(memory_ + front_ + bytes_, all_ - front_ - bytes_);
-    } else {
-      __asan_unpoison_memory_region(memory_, all_);
-    }
-#endif
-  }
-  unsigned char* memory_;
-  std::size_t bytes_, front_, all_ = 0;
-};
-
-using Buffer = std::unique_ptr<Guarded>;
-
-Buffer buffer(std::size_t bytes, std::size_t shift = 0) { return std::make_unique<Guarded>(bytes, shift); }
-
-// ---- tasks -------------------------------------------------------------------------------------------------------
-
-template <class T>
-constexpr Element kElement = std::is_same_v<T, float>      ? Element::f32
-                             : std::is_same_v<T, double>   ? Element::f64
-                             : std::is_same_v<T, BFloat16> ? Element::bf16
-                                                           : Element::f16;
-
-struct Range {
-  double largest, smallest, epsilon;
-};
-
-template <class T>
-Range range() {
-  if (sizeof(T) == 8) return {std::numeric_limits<double>::max(), 0x1p-1074, 0x1p-52};
-  if (sizeof(T) == 4) return {std::numeric_limits<float>::max(), 0x1p-149, 0x1p-23};
-  if (std::is_same_v<T, BFloat16>) return {0x1.fep127, 0x1p-133, 0x1p-7};
-  return {65504.0, 0x1p-24, 0x1p-10};
-}
 
 template <class T>
 struct Rows {
@@ -216,8 +118,6 @@ Buffer random_output(Dice& dice, std::int64_t count) {
   return buffer(static_cast<std::size_t>(count) * sizeof(T),
                 dice.one_in(2) ? 0 : static_cast<std::size_t>(dice.below(9)) * sizeof(T));
 }
-
-void* data(const Buffer& b) { return b ? b->data() : nullptr; }
 
 template <class T>
 Case<T> random_case(Dice& dice, std::int64_t n, std::int64_t d) {
@@ -361,21 +261,12 @@ void check(const Case<T>& c, const PairSum& sum) {
 
 // ---- runs --------------------------------------------------------------------------------------------------------
 
-struct InstructionSet {
-  const char* name;
-  PairRows pair_rows;
-};
-
-std::vector<InstructionSet> instruction_sets() {
-  std::vector<InstructionSet> sets{{"baseline", baseline::pair_rows}};
-#if defined(COSPAIR_X86)
-  __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2"))
-    sets.push_back({"v3", v3::pair_rows});
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512cd"))
-    sets.push_back({"v4", v4::pair_rows});
-#endif
+// The builds of the kernels that differ in how they take pairs.
+std::vector<const Kernels*> instruction_sets() {
+  const Kernels* found[kMostBuilds];
+  std::vector<const Kernels*> sets;
+  for (int i = 0, count = builds(found); i < count; ++i)
+    if (sets.empty() || sets.back()->pair_rows != found[i]->pair_rows) sets.push_back(found[i]);
   return sets;
 }
 
@@ -389,7 +280,7 @@ double scaled_back(double sum, const void* row, std::int64_t d) {
 
 // The rows in two runs, as two chunks are, with the sums of a shared input where a batch would keep them.
 template <class T>
-PairSum run_rows(const Case<T>& c, const InstructionSet& set) {
+PairSum run_rows(const Case<T>& c, const Kernels& set) {
   const PairTask& t = c.task;
   const std::size_t row = static_cast<std::size_t>(t.d) * sizeof(double);
   const Buffer scratch = sizeof(T) == sizeof(double) ? buffer(4 * row) : nullptr;
@@ -412,16 +303,16 @@ PairSum run_rows(const Case<T>& c, const InstructionSet& set) {
 }
 
 template <class T>
-void run_case(Dice& dice, const std::vector<InstructionSet>& sets) {
+void run_case(Dice& dice, const std::vector<const Kernels*>& sets) {
   constexpr std::int64_t lengths[] = {1, 2, 3, 5, 7, 8, 9, 15, 16, 17, 23, 31, 32, 33, 63, 64, 65, 127, 128, 130, 257};
   const Case<T> c = random_case<T>(dice, 1 + dice.below(9), lengths[dice.below(21)]);
-  for (const InstructionSet& set : sets) check(c, run_rows(c, set));
+  for (const Kernels* set : sets) check(c, run_rows(c, *set));
   check(c, run_pairs(c.task, 1));
   check(c, run_pairs(c.task, 3));
 }
 
 void run_cases(std::int64_t tasks, std::uint64_t seed) {
-  const std::vector<InstructionSet> sets = instruction_sets();
+  const std::vector<const Kernels*> sets = instruction_sets();
   Dice dice{seed * 2 + 1};
   for (std::int64_t i = 0; i < tasks; ++i) {
     run_case<float>(dice, sets);
@@ -432,7 +323,7 @@ void run_cases(std::int64_t tasks, std::uint64_t seed) {
 #endif
   }
   std::printf("%lld tasks an element type on", static_cast<long long>(tasks));
-  for (const InstructionSet& set : sets) std::printf(" %s", set.name);
+  for (const Kernels* set : sets) std::printf(" %s,", set->name);
   std::printf(" and the batch on 1 and 3 threads: no complaint\n");
 }
 
@@ -459,9 +350,15 @@ void run_concurrently(std::int64_t rounds) {
 
 int main(int count, char** words) {
   const bool threads = count > 1 && std::strcmp(words[1], "threads") == 0;
-  if (threads)
-    cospair::run_concurrently(count > 2 ? std::atoll(words[2]) : 40);
-  else
-    cospair::run_cases(count > 1 ? std::atoll(words[1]) : 2000, count > 2 ? std::strtoull(words[2], nullptr, 10) : 1);
+  if (threads) {
+    const std::int64_t rounds = count > 2 ? std::atoll(words[2]) : 40;
+    cospair::run_concurrently(rounds);
+    cospair::run_sweeps_concurrently(rounds);
+  } else {
+    const std::int64_t tasks = count > 1 ? std::atoll(words[1]) : 2000;
+    const std::uint64_t seed = count > 2 ? std::strtoull(words[2], nullptr, 10) : 1;
+    cospair::run_cases(tasks, seed);
+    cospair::run_sweeps(tasks / 10, seed);
+  }
   return 0;
 }

@@ -19,6 +19,7 @@ def loss_and_gradients(
 ) -> tuple[Tensor, tuple[Tensor | None, Tensor | None]]:
     """Loss, float64 [], and its gradients in x and other, float32 or wider; unwanted ones None."""
     with torch.no_grad():
+        batch, unit = _normalised(batch)
         rows, columns = prepare(batch, kernel.squared_lengths)
         other = columns and columns.side
         closed = hinges.positive_margin == 1.0 and hasattr(kernel, "genuine_at_one")
@@ -33,6 +34,8 @@ def loss_and_gradients(
             )
         )
         of_genuine, of_impostors = _shares(batch, hinges.reduction, genuine, impostors, watch)
+        if hinges.reduction == "sum":
+            of_genuine, of_impostors = of_genuine * unit, of_impostors * unit
         loss = genuine.total * of_genuine + impostors.total * of_impostors
         gradients: list[Tensor | None] = [None, None]
         sides = [(rows, other, impostors.rows, genuine.rows)]
@@ -55,6 +58,24 @@ def loss_and_gradients(
                 pull=pull,
             )
         return _with_nan(loss, rows, columns), (gradients[0], gradients[1])
+
+
+def _normalised(batch: Batch) -> tuple[Batch, Tensor]:
+    """The batch with no weight above 1, and what a pair's weight is counted in, float64 [].
+
+    Weights of any size then leave pulls within float32; means do not depend on their unit.
+    """
+    weights, units = [], []
+    for weight in (batch.weight, batch.other_weight):
+        unit = torch.ones((), dtype=torch.float64, device=batch.x.device)
+        if weight is not None and weight.shape[0]:
+            weight = weight.detach().to(torch.float64)
+            unit = torch.exp2(torch.frexp(weight.amax())[1].to(torch.float64))
+            weight = weight / unit
+        weights.append(weight)
+        units.append(unit)
+    pair = units[0] * (units[0] if batch.other is None else units[1])
+    return batch._replace(weight=weights[0], other_weight=weights[1]), pair
 
 
 def _shares(

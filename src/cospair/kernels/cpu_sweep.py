@@ -28,7 +28,8 @@ from cospair.kernels.sweeps import Hinge, Side, Swept, Watch
 
 _BUILD = 0  # the best that this processor can run; tests take the others too
 
-_TOGETHER = 8  # tiles a product: 8 MiB of cosines
+_TOGETHER = 8  # tiles a product, at most: 8 MiB of cosines
+_TOGETHER_ELEMENTS = 1 << 20  # of their rows
 
 _Tile = tuple[int, int, int, int]  # positions of its rows, then of its columns
 
@@ -48,7 +49,7 @@ def hinge_sweep(
     for panel in range(sweep.panels):
         left = sweep.panel(panel)
         with _exact_products():
-            for tiles in _together(left):
+            for tiles in _together(left, rows.x.shape[1]):
                 dense.take(tiles)
         done += sweep.tiles_in(panel)
         if watch.progress:
@@ -130,13 +131,15 @@ def _exact_products() -> Iterator[None]:
             torch.set_float32_matmul_precision(precision)
 
 
-def _together(tiles: list[_Tile]) -> Iterator[list[_Tile]]:
+def _together(tiles: list[_Tile], d: int) -> Iterator[list[_Tile]]:
     """Tiles of the same columns in groups, the widest first: few large products, not many small."""
     columns = itemgetter(3, 2)
     for _, group in groupby(sorted(tiles, key=columns), key=columns):
         same = list(group)
-        for start in range(0, len(same), _TOGETHER):
-            yield same[start : start + _TOGETHER]
+        height = max(bottom - top for top, bottom, *_ in same)
+        each = min(max(_TOGETHER_ELEMENTS // (height * d), 1), _TOGETHER)
+        for start in range(0, len(same), each):
+            yield same[start : start + each]
 
 
 class _Dense:
@@ -161,33 +164,56 @@ class _Dense:
         self.taken = 0
         self.held = (0, 0)  # positions of the unit columns at hand
         self.columns: Tensor
+        self.rooms: dict[str, Tensor] = {}
 
     def take(self, tiles: list[_Tile]) -> None:
         """Evaluate tiles of the same columns: their pairs are counted and pull."""
         left, right = tiles[0][2:]
-        rows = torch.cat([self._unit_rows(0, top, bottom) for top, bottom, *_ in tiles])
-        columns = self._columns(left, right)
-        cosines = rows @ columns.T
         heights = [bottom - top for top, bottom, *_ in tiles]
+        rows, columns = self._rows(tiles), self._columns(left, right)
+        cosines = self._room("cosines", sum(heights), right - left)
+        torch.mm(rows, columns.T, out=cosines)
         for tile, part in zip(tiles, cosines.split(heights), strict=True):
             self.sweep.settle(tile, self.band, part)
         self.taken += len(tiles)
         if self.pulls[0] is not None:
             order = self.sides[0].order
             places = torch.cat([order[top:bottom] for top, bottom, *_ in tiles])
-            self.pulls[0].index_add_(0, places, cosines @ columns)
+            self._pull(0, places, cosines, columns)
         if self.pulls[1] is not None:
-            self.pulls[1].index_add_(0, self.sides[1].order[left:right], cosines.T @ rows)
+            self._pull(1, self.sides[1].order[left:right], cosines.T, rows)
+
+    def _pull(self, side: int, places: Tensor, force: Tensor, opposite: Tensor) -> None:
+        pull = self.pulls[side]
+        assert pull is not None
+        added = self._room("pull", force.shape[0], opposite.shape[1])
+        pull.index_add_(0, places, torch.mm(force, opposite, out=added))
+
+    def _rows(self, tiles: list[_Tile]) -> Tensor:
+        """Unit rows of tiles, one below the other."""
+        spans = [(top, bottom) for top, bottom, *_ in tiles]
+        d = self.sides[0].x.shape[1]
+        out = self._room("rows", sum(bottom - top for top, bottom in spans), d)
+        parts = out.split([bottom - top for top, bottom in spans])
+        for (top, bottom), part in zip(spans, parts, strict=True):
+            self._write_unit_rows(0, top, bottom, part)
+        return out
 
     def _columns(self, left: int, right: int) -> Tensor:
         """Unit rows of the other side, kept for the tiles that follow."""
         if not (self.held[0] <= left and right <= self.held[1]):
             self.held = (left, right)
-            self.columns = self._unit_rows(1, left, right)
+            self.columns = self._room("columns", right - left, self.sides[1].x.shape[1])
+            self._write_unit_rows(1, left, right, self.columns)
         return self.columns[left - self.held[0] : right - self.held[0]]
 
-    def _unit_rows(self, side: int, begin: int, end: int) -> Tensor:
-        out = torch.empty(end - begin, self.sides[side].x.shape[1], dtype=self.dtype)
+    def _write_unit_rows(self, side: int, begin: int, end: int, out: Tensor) -> None:
         assert cpu._cpu is not None
         cpu._cpu.unit_rows(tuple(self.sides[side]), begin, end, out)
-        return out
+
+    def _room(self, name: str, rows: int, columns: int) -> Tensor:
+        """Memory that stays from tile to tile: fresh memory costs a page fault every 4 KiB."""
+        held = self.rooms.get(name)
+        if held is None or held.numel() < rows * columns:
+            held = self.rooms[name] = torch.empty(rows * columns, dtype=self.dtype)
+        return held[: rows * columns].view(rows, columns)

@@ -12,9 +12,46 @@
 #if defined(__unix__) || defined(__APPLE__)
 #include <pthread.h>
 #endif
+#if defined(__linux__)
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <vector>
+#endif
 
 namespace cospair {
 namespace {
+
+// Where helpers may run: anywhere but where the caller runs. Left to itself the scheduler wakes a helper on the
+// caller's processor and moves it away milliseconds later, when the work is done.
+class Apart {
+ public:
+#if defined(__linux__)
+  void add_this_thread() {
+    helpers_.push_back(static_cast<pid_t>(syscall(SYS_gettid)));
+    avoided_ = -1;
+  }
+
+  void from_caller() {
+    const int here = sched_getcpu();
+    if (here == avoided_ || here < 0 || here >= CPU_SETSIZE) return;
+    cpu_set_t allowed;
+    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
+    CPU_CLR(here, &allowed);
+    if (CPU_COUNT(&allowed) == 0) return;
+    for (const pid_t helper : helpers_) sched_setaffinity(helper, sizeof allowed, &allowed);
+    avoided_ = here;
+  }
+
+ private:
+  std::vector<pid_t> helpers_;
+  int avoided_ = -1;  // the processor that all helpers are kept from
+#else
+  void add_this_thread() {}
+  void from_caller() {}
+#endif
+};
 
 class Team {
  public:
@@ -27,6 +64,7 @@ class Team {
       work_ = work;
       context_ = context;
       seats_ = threads - 1 < helpers_ ? threads - 1 : helpers_;
+      apart_.from_caller();
     }
     come_.notify_all();
     work(context);
@@ -41,6 +79,7 @@ class Team {
   void (*work_)(void*) = nullptr;
   void* context_ = nullptr;
   int helpers_ = 0, seats_ = 0, inside_ = 0;
+  Apart apart_;
 
   void grow(int wanted) {
     try {
@@ -52,6 +91,7 @@ class Team {
 
   [[noreturn]] void help() {
     std::unique_lock<std::mutex> lock(mutex_);
+    apart_.add_this_thread();
     for (;;) {
       come_.wait(lock, [this] { return seats_ > 0; });
       --seats_;

@@ -287,3 +287,24 @@ def test_the_extension_does_not_ask_for_the_lock_of_the_interpreter():
     if not build.exists():
         pytest.skip("runs from a checkout")
     assert "nanobind_add_module(_cpu STABLE_ABI FREE_THREADED" in build.read_text()
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system pins no threads")
+def test_a_process_of_one_processor_still_computes():
+    """Helpers keep off their caller's processor; here that leaves them none."""
+    program = """
+import os
+import torch
+import cospair
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+torch.set_num_threads(2)
+x = torch.randn(4096, 256, requires_grad=True)
+target = torch.ones(4096)
+for _ in range(3):
+    cospair.cosine_embedding_loss(x, x.detach().flip(0), target).backward()
+print(cospair.cosine_embedding_loss(x, x, target).item())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout == "0.0\n", done.stderr

@@ -1,6 +1,9 @@
 """Every kernel of the sweep, on every build of it, against all pairs in float64."""
 
 import math
+import subprocess
+import sys
+from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
@@ -259,17 +262,27 @@ def test_the_way_is_chosen_by_tile():
     assert dense.pairs_evaluated > 0.9 * 2100 * 2099 / 2
 
 
-def test_the_users_matmul_precision_decides_nothing():
-    x, labels = rows_of(500, 64, "random", seed=0, classes=100)
-    given, hinge = Given(x.float(), labels), Hinge(False, 0.0)
-    before = torch.get_float32_matmul_precision()
+@pytest.mark.parametrize("by", ["all backends", "one backend"])
+def test_the_users_matmul_precision_decides_nothing(by):
+    """A process of its own: torch refuses to read one of the settings once the other was used."""
+    program = f"""
+import torch
+from test_sweeps import Given, Hinge, check, cpu_sweep, rows_of
+matmul = torch.backends.mkldnn.matmul
+if {by!r} == "one backend":
+    matmul.fp32_precision = "bf16"
+else:
     torch.set_float32_matmul_precision("medium")
-    try:
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            check(cpu_sweep, given, hinge)
-        assert torch.get_float32_matmul_precision() == "medium"
-    finally:
-        torch.set_float32_matmul_precision(before)
+x, labels = rows_of(500, 64, "random", seed=0, classes=100)
+with torch.autocast("cpu", dtype=torch.bfloat16):
+    assert check(cpu_sweep, Given(x.float(), labels), Hinge(False, 0.0)).tiles_dense
+assert matmul.fp32_precision == "bf16"
+"""
+    here = str(Path(__file__).parent)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=here, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
 
 
 # ---- the screen's bound ------------------------------------------------------------------------

@@ -13,7 +13,6 @@ Decisions of this file:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -24,6 +23,7 @@ from torch import Tensor
 from cospair.kernels import buffers, cpu
 from cospair.kernels.cpu import refuses as refuses
 from cospair.kernels.cpu import unavailable as unavailable
+from cospair.kernels.products import exact_products
 from cospair.kernels.sweeps import Hinge, Side, Swept, Watch
 
 _BUILD = 0  # the best that this processor can run; tests take the others too
@@ -48,7 +48,7 @@ def hinge_sweep(
     done = 0
     for panel in range(sweep.panels):
         left = sweep.panel(panel)
-        with _exact_products():
+        with exact_products(rows.x.device):
             for tiles in _together(left, rows.x.shape[1]):
                 dense.take(tiles)
         done += sweep.tiles_in(panel)
@@ -115,20 +115,6 @@ def _count(watch: Watch, hinge: Hinge, active_pairs: int) -> None:
         watch.stats.active_genuine += active_pairs
     else:
         watch.stats.active_impostor += active_pairs
-
-
-@contextmanager
-def _exact_products() -> Iterator[None]:
-    """Matrix products in the precision of their operands, whatever the user allows elsewhere."""
-    precision = torch.get_float32_matmul_precision()
-    if precision != "highest":
-        torch.set_float32_matmul_precision("highest")
-    try:
-        with torch.no_grad(), torch.autocast("cpu", enabled=False):
-            yield
-    finally:
-        if precision != "highest":
-            torch.set_float32_matmul_precision(precision)
 
 
 def _together(tiles: list[_Tile], d: int) -> Iterator[list[_Tile]]:

@@ -23,13 +23,13 @@ import torch
 from torch import Tensor
 
 from cospair import _checks
+from cospair.kernels.products import exact_products
 from cospair.sweep.tiles import (
     Progress,
     Rows,
     check_matrices,
     cosines,
     equal_pairs,
-    exact_products,
     spans,
 )
 

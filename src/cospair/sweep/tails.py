@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from cospair import _checks
+from cospair.kernels.products import exact_products
 from cospair.kernels.sweeps import TIE
 from cospair.sweep.tiles import (
     Progress,
@@ -31,7 +32,6 @@ from cospair.sweep.tiles import (
     check_matrices,
     cosines,
     equal_pairs,
-    exact_products,
     spans,
 )
 

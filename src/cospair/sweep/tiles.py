@@ -7,7 +7,6 @@ says how far such a product may be off, and `cosines` decides.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -92,20 +91,6 @@ def spans(count: int, each: int) -> Iterator[slice]:
     """Slices of `each` that cover `count`."""
     for start in range(0, count, each):
         yield slice(start, min(start + each, count))
-
-
-@contextmanager
-def exact_products(device: torch.device) -> Iterator[None]:
-    """Products in the precision of their operands, whatever the user allows elsewhere."""
-    precision = torch.get_float32_matmul_precision()
-    if precision != "highest":
-        torch.set_float32_matmul_precision("highest")
-    try:
-        with torch.no_grad(), torch.autocast(device.type, enabled=False):
-            yield
-    finally:
-        if precision != "highest":
-            torch.set_float32_matmul_precision(precision)
 
 
 def equal_pairs(codes: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,6 @@
 // Helpers sleep between calls and are never waited for until they have come: on a busy machine the caller does the work
 // alone, instead of standing at a barrier until a helper is given a processor (torch's OpenMP team stands there: 8 ms
-// for a loss of .4). Waking one costs 100 microseconds on a virtual machine, starting one 45 to 80.
+// for a loss of .4). Starting one costs 45 to 80 microseconds.
 #include "threads.hpp"
 
 #include <atomic>

@@ -228,6 +228,16 @@ def test_the_unit_of_weights_does_not_overflow(reduction, unit, kernel):
     assert bool(gradient.isfinite().all()) or reduction == "sum"
 
 
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_negative_views_are_what_they_show(kernel):
+    x, labels = rows(12, 4, 3)
+    shown = torch.complex(torch.zeros_like(x), x).conj().imag  # -x, not yet written down
+    assert shown.is_neg()
+    found = all_pairs_cosine_embedding_loss(shown, labels, x, labels, margin=0.1, kernel=kernel)
+    expected = all_pairs_cosine_embedding_loss(-x, labels, x, labels, margin=0.1, kernel=kernel)
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+
+
 def test_a_weight_may_be_learned():
     x, labels = rows(9, 4, 3)
     weight = torch.rand(9, dtype=torch.float64, requires_grad=True)
@@ -269,7 +279,11 @@ def test_a_weight_may_be_learned():
             TypeError,
             "must both be uint64 or neither",
         ),
-        ({"weight": torch.ones(3)}, ValueError, r"weight must have the labels' shape \(4,\)"),
+        (
+            {"weight": torch.ones(3)},
+            ValueError,
+            r"weight must have the shape of labels, \(4,\), got \(3,\)",
+        ),
         ({"weight": -torch.ones(4)}, ValueError, r"not negative, got -1.0 at row 0"),
         ({"weight": torch.ones(4).long()}, TypeError, "weight must be a floating-point tensor"),
         ({"kernel": "numba"}, ValueError, "kernel must be one of"),

@@ -143,7 +143,7 @@ def test_complex_target():
 
 def test_weights():
     with pytest.raises(
-        ValueError, match=r"^weight must have the target's shape \(4,\), got \(3,\)"
+        ValueError, match=r"^weight must have the shape of target, \(4,\), got \(3,\)"
     ):
         cosine_embedding_loss(X, X, Y, weight=torch.ones(3))
     with pytest.raises(

@@ -146,11 +146,8 @@ def check_weight(
         )
     if weight.shape != fitting.shape:
         raise ValueError(
-            f"{name} must have the {like}' shape {tuple(fitting.shape)}, got "
-            f"{tuple(weight.shape)}; give one weight each"
-            if like.endswith("s")
-            else f"{name} must have the {like}'s shape {tuple(fitting.shape)}, got "
-            f"{tuple(weight.shape)}; give one weight a pair"
+            f"{name} must have the shape of {like}, {tuple(fitting.shape)}, got "
+            f"{tuple(weight.shape)}; give one weight for each"
         )
     if values:
         wrong = ~((weight >= 0) & (weight < math.inf))

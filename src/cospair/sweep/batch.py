@@ -102,7 +102,7 @@ def _sorted(batch: Batch) -> tuple[list[Tensor], list[Tensor]]:
 
 def _prepared(x: Tensor, weight: Tensor | None, squared_lengths: Lengths) -> Prepared:
     """A side without order or spans."""
-    x = x.detach()
+    x = x.detach().resolve_neg()
     x = x if x.stride(-1) == 1 or x.shape[1] == 1 else x.contiguous()
     squares = squared_lengths(x)
     ordinary = (squares >= _LEAST) & (squares <= _MOST)

@@ -4,10 +4,13 @@ import pytest
 import torch
 from torch._dynamo import compiled_autograd
 from torch._dynamo.testing import CompileCounterWithBackend
+from torch._functorch import config as functorch
 from torch.library import opcheck
 
 from cospair import CosineEmbeddingLoss, cosine_embedding_loss, kernels
-from cospair.kernels import cpu, op, reference
+from cospair.kernels import cpu, kept_gradients, op, reference
+
+scaled = cpu._scaled
 
 pytestmark = pytest.mark.skipif(bool(cpu.unavailable()), reason=cpu.unavailable() or "available")
 
@@ -25,12 +28,12 @@ def inputs(n: int = 12, d: int = 33, dtype: torch.dtype = torch.float32):
 def test_opcheck(reduction, weighted, dtype):
     x1, x2, target, weight = inputs(dtype=dtype)
     given = (target, weight if weighted else None, 0.1, 1.0, reduction)
-    opcheck(torch.ops.cospair.pair_loss.default, (x1, x2, *given, dtype))
     upstream = torch.rand(12 if reduction == "none" else ()).to(dtype)
     for wanted in ((True, True), (True, False), (False, True)):
+        opcheck(torch.ops.cospair.pair_loss.default, (x1, x2, *given, dtype, *wanted))
         opcheck(
             torch.ops.cospair.pair_gradients.default,
-            (upstream, x1.detach(), x2.detach(), *given, *wanted),
+            (upstream, kept_gradients.none_kept(), x1.detach(), x2.detach(), *given, *wanted),
         )
 
 
@@ -156,3 +159,27 @@ def test_compiled_autograd_walks_an_eager_loss(reduction):
         x1.grad = x2.grad = None
     for ours, theirs in zip(found, wanted, strict=True):
         assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
+def test_a_compiled_step_passes_over_the_inputs_once(backend, monkeypatch):
+    x1, x2, target, _ = inputs()
+    again = []
+    monkeypatch.setattr(cpu, "_scaled", lambda *given: again.append(given) or scaled(*given))
+    torch.compiler.reset()
+    compiled = torch.compile(cosine_embedding_loss, fullgraph=True, backend=backend)
+    for factor, passes in ((1, 0), (3, 1)):
+        (factor * compiled(x1, x2, target)).backward()
+        assert len(again) == passes
+
+
+def test_a_second_backward_computes_the_gradients_anew():
+    x1, x2, target, _ = inputs()
+    torch.compiler.reset()
+    loss = torch.compile(cosine_embedding_loss, fullgraph=True, backend="aot_eager")(x1, x2, target)
+    with functorch.patch(donated_buffer=False):
+        first = torch.autograd.grad(loss, [x1, x2], retain_graph=True)
+        second = torch.autograd.grad(loss, [x1, x2])
+    for one, two in zip(first, second, strict=True):
+        assert torch.equal(one, two)
+        assert one.data_ptr() != two.data_ptr()

@@ -26,7 +26,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cospair.kernels import reference
+from cospair.kernels import kept_gradients, reference
 
 try:
     from cospair.kernels import _cpu  # pyright: ignore[reportAttributeAccessIssue]
@@ -95,7 +95,7 @@ def pair_loss(
     return _run(x1, x2, target, weight, task)
 
 
-def loss_alone(
+def loss_and_ticket(
     x1: Tensor,
     x2: Tensor,
     target: Tensor,
@@ -104,16 +104,25 @@ def loss_alone(
     positive_margin: float,
     reduction: str,
     dtype: torch.dtype,
-) -> Tensor:
-    """Loss [n] or [] without a graph; an invalid target makes its pair's loss NaN."""
+    wanted1: bool,
+    wanted2: bool,
+) -> tuple[Tensor, Tensor]:
+    """Loss [n] or [] without a graph, and the ticket of the gradients kept for `gradients`.
+
+    An invalid target makes its pair's loss NaN.
+    """
     x1, x2 = _readable(x1), _readable(x2)
     target, weight = _countable(target), _wide(weight, reduction)
     task = _task(x1, x2, target, weight, margin, positive_margin, reduction, dtype, strict=False)
-    return task.run(x1, x2, target, False, False)[0]
+    if reduction == "none" or not (wanted1 or wanted2):
+        return task.run(x1, x2, target, False, False)[0], kept_gradients.none_kept()
+    loss, g1, g2 = task.run(x1, x2, target, wanted1, wanted2)
+    return loss, kept_gradients.keep((g1, g2))
 
 
 def gradients(
     upstream: Tensor,
+    ticket: Tensor,
     x1: Tensor,
     x2: Tensor,
     target: Tensor,
@@ -125,10 +134,17 @@ def gradients(
     wanted2: bool,
 ) -> tuple[Tensor, Tensor]:
     """Gradients of x1 and x2 for that upstream gradient, [] or [n]; [0] where not wanted."""
-    x1, x2 = _readable(x1), _readable(x2)
-    target, weight = _countable(target), _wide(weight, reduction)
-    task = _task(x1, x2, target, weight, margin, positive_margin, reduction, x1.dtype, strict=False)
-    g1, g2 = _scaled(task, upstream, x1, x2, target, weight, (wanted1, wanted2))
+    wanted = (wanted1, wanted2)
+    kept = kept_gradients.take(ticket, wanted)
+    if kept is not None and not upstream.ndim and upstream.item() == 1.0:
+        g1, g2 = kept
+    else:
+        x1, x2 = _readable(x1), _readable(x2)
+        target, weight = _countable(target), _wide(weight, reduction)
+        task = _task(
+            x1, x2, target, weight, margin, positive_margin, reduction, x1.dtype, strict=False
+        )
+        g1, g2 = _scaled(task, upstream, x1, x2, target, weight, wanted)
     return x1.new_empty(0) if g1 is None else g1, x2.new_empty(0) if g2 is None else g2
 
 

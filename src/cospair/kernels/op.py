@@ -2,10 +2,11 @@
 
 Decisions of this file:
 
-- Two operators: the loss, and the gradients from the inputs once the upstream gradient is known. In
-  eager mode one pass does both; in a graph the gradient of that pass would have to be multiplied
-  by an upstream gradient that nobody knows to be 1, which reads and writes it all again: 8 N D
-  elements moved where two passes over the inputs move 6.
+- Two operators: the loss, and the gradients once the upstream gradient is known. Where that is 1,
+  as after `loss.backward()`, the gradients are those that the loss's own pass has left behind
+  (`kept_gradients`); for any other they are computed from the inputs again. Handing them over as
+  outputs instead would have the graph multiply them by an upstream gradient that nobody knows to be
+  1: 8 N D elements moved where one pass moves 4 and two move 6.
 - An operator must not look at values to raise: an invalid target makes its pair's loss NaN.
 - An input that is one row for all is expanded by the graph, which sums its gradient.
 """
@@ -22,13 +23,14 @@ from cospair.kernels import cpu, triton_gpu
 torch.library.define(
     "cospair::pair_loss",
     "(Tensor x1, Tensor x2, Tensor target, Tensor? weight, float margin, float positive_margin, "
-    "str reduction, ScalarType dtype) -> Tensor",
+    "str reduction, ScalarType dtype, bool wanted1, bool wanted2) -> (Tensor, Tensor)",
     tags=(torch.Tag.pt2_compliant_tag,),
 )
 torch.library.define(
     "cospair::pair_gradients",
-    "(Tensor upstream, Tensor x1, Tensor x2, Tensor target, Tensor? weight, float margin, "
-    "float positive_margin, str reduction, bool wanted1, bool wanted2) -> (Tensor, Tensor)",
+    "(Tensor upstream, Tensor ticket, Tensor x1, Tensor x2, Tensor target, Tensor? weight, "
+    "float margin, float positive_margin, str reduction, bool wanted1, bool wanted2) "
+    "-> (Tensor, Tensor)",
     tags=(torch.Tag.pt2_compliant_tag,),
 )
 
@@ -46,7 +48,8 @@ def pair_loss(
 ) -> Tensor:
     """Loss [n] or [] of n pairs: x1, x2 [n or 1, d], target [n], weight [n] or None."""
     n = target.shape[0]
-    return torch.ops.cospair.pair_loss(
+    learning = torch.is_grad_enabled()
+    loss, _ = torch.ops.cospair.pair_loss(
         x1.expand(n, -1),
         x2.expand(n, -1),
         target,
@@ -55,17 +58,23 @@ def pair_loss(
         positive_margin,
         reduction,
         dtype,
+        learning and x1.requires_grad,
+        learning and x2.requires_grad,
     )
+    return loss
 
 
 @torch.library.register_fake("cospair::pair_loss")
-def _(x1: Tensor, x2: Tensor, target: Tensor, weight: Any, *options: Any) -> Tensor:
-    *_, reduction, dtype = options
-    return x1.new_empty(target.shape if reduction == "none" else (), dtype=dtype)
+def _(x1: Tensor, x2: Tensor, target: Tensor, weight: Any, *options: Any) -> tuple[Tensor, Tensor]:
+    *_, reduction, dtype, _, _ = options
+    loss = x1.new_empty(target.shape if reduction == "none" else (), dtype=dtype)
+    return loss, x1.new_empty(1, dtype=torch.uint8)
 
 
 @torch.library.register_fake("cospair::pair_gradients")
-def _(upstream: Tensor, x1: Tensor, x2: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
+def _(
+    upstream: Tensor, ticket: Tensor, x1: Tensor, x2: Tensor, *rest: Any
+) -> tuple[Tensor, Tensor]:
     *_, wanted1, wanted2 = rest
     return (
         x1.new_empty(x1.shape if wanted1 else (0,)),
@@ -73,18 +82,18 @@ def _(upstream: Tensor, x1: Tensor, x2: Tensor, *rest: Any) -> tuple[Tensor, Ten
     )
 
 
-def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    x1, x2, target, weight, *ctx.options, _ = inputs
-    ctx.save_for_backward(x1, x2, target, weight)
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    x1, x2, target, weight, *ctx.options, _, _, _ = inputs
+    ctx.save_for_backward(output[1], x1, x2, target, weight)
 
 
-def _backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+def _backward(ctx: Any, upstream: Tensor, _: Any) -> tuple[Tensor | None, ...]:
     wanted = ctx.needs_input_grad[:2]
     gradients = torch.ops.cospair.pair_gradients(
         upstream, *ctx.saved_tensors, *ctx.options, *wanted
     )
     kept = (g if wish else None for g, wish in zip(gradients, wanted, strict=True))
-    return *kept, None, None, None, None, None, None
+    return *kept, *(None for _ in range(8))
 
 
 def _refuse(ctx: Any, *upstream: Tensor) -> None:
@@ -98,5 +107,5 @@ torch.library.register_autograd("cospair::pair_loss", _backward, setup_context=_
 torch.library.register_autograd("cospair::pair_gradients", _refuse)
 
 for _kernel, _device in ((cpu, "cpu"), (triton_gpu, "cuda")):
-    torch.library.impl("cospair::pair_loss", _device)(_kernel.loss_alone)
+    torch.library.impl("cospair::pair_loss", _device)(_kernel.loss_and_ticket)
     torch.library.impl("cospair::pair_gradients", _device)(_kernel.gradients)

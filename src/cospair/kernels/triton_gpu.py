@@ -106,7 +106,7 @@ def pair_loss(
     return _forward(x1, x2, target, weight, options, wanted=(False, False))[0]
 
 
-def loss_alone(
+def loss_and_ticket(
     x1: Tensor,
     x2: Tensor,
     target: Tensor,
@@ -115,17 +115,24 @@ def loss_alone(
     positive_margin: float,
     reduction: str,
     dtype: torch.dtype,
-) -> Tensor:
-    """Loss [n] or [] without a graph."""
+    wanted1: bool,
+    wanted2: bool,
+) -> tuple[Tensor, Tensor]:
+    """Loss [n] or [] without a graph, and a ticket for nothing.
+
+    Whether the upstream gradient is 1 could not be seen without waiting for the device.
+    """
     options = _Options(margin, positive_margin, reduction, dtype)
+    ticket = x1.new_zeros(1, dtype=torch.uint8)
     if target.shape[0] == 0:
-        return reference.pair_loss(x1, x2, target, weight, **options._asdict())
+        return reference.pair_loss(x1, x2, target, weight, **options._asdict()), ticket
     weight = _normalised(weight, reduction)
-    return _forward(x1, x2, target, weight, options, wanted=(False, False))[0]
+    return _forward(x1, x2, target, weight, options, wanted=(False, False))[0], ticket
 
 
 def gradients(
     upstream: Tensor,
+    ticket: Tensor,
     x1: Tensor,
     x2: Tensor,
     target: Tensor,

@@ -1,6 +1,7 @@
 // The builds of the kernels, and which of them this processor was given.
 #pragma once
 
+#include "counting.hpp"
 #include "hinges.hpp"
 #include "pairs.hpp"
 
@@ -20,6 +21,9 @@ struct Kernels {
   decltype(&baseline::make_unit_row) make_unit_row;
   decltype(&baseline::make_levels) make_levels;
   decltype(&baseline::screen) screen;
+  decltype(&baseline::pack) pack;
+  decltype(&baseline::products) products;
+  decltype(&baseline::count_block) count_block;
 };
 
 const Kernels& kernels();

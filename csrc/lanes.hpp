@@ -265,6 +265,60 @@ inline void load_two(const BFloat16* p, Lanes& first, Lanes& second) {
   second = __builtin_convertvector(as_floats(both & 0xffff0000u), Lanes);
 }
 
+// ---- registers ---------------------------------------------------------------------------------------------------
+// Products of matrices are made of whole registers. A sum runs over the features in one chain wherever it lies, so its
+// bits do not depend on a register's width, only on whether the machine fuses products.
+
+#if defined(__AVX512F__)
+typedef double Register __attribute__((vector_size(64)));
+constexpr int kHeldRows = 8, kHeldRegisters = 3;  // sums that are held at once: 24 of 32 registers
+#elif defined(__FMA__)
+typedef double Register __attribute__((vector_size(32)));
+constexpr int kHeldRows = 4, kHeldRegisters = 3;  // 12 of 16
+#elif defined(__aarch64__)
+typedef double Register __attribute__((vector_size(16)));
+constexpr int kHeldRows = 4, kHeldRegisters = 6;  // 24 of 32
+#else
+typedef double Register __attribute__((vector_size(16)));
+constexpr int kHeldRows = 4, kHeldRegisters = 2;  // 8 of 16
+#endif
+constexpr int kRegisterDoubles = sizeof(Register) / sizeof(double);
+
+inline Register load_register(const double* p) {
+  Register v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+
+inline Register repeated(double x) { return x - Register{}; }  // x + 0 would be computed: it turns -0 into 0
+
+inline void store_register(double* p, Register v) { std::memcpy(p, &v, sizeof v); }
+
+// a * b + c, rounded once where the machine can (of x86, all but the baseline).
+inline Register chained(Register a, Register b, Register c) {
+#if defined(__AVX512F__)
+  return _mm512_fmadd_pd(a, b, c);
+#elif defined(__FMA__)
+  return _mm256_fmadd_pd(a, b, c);
+#elif defined(__aarch64__)
+  for (int l = 0; l < kRegisterDoubles; ++l) c[l] = __builtin_fma(a[l], b[l], c[l]);
+  return c;
+#else
+  return a * b + c;
+#endif
+}
+
+// How many of eight ascending numbers are less than x.
+inline int less_than(const double* ascending, double x) {
+#if defined(__AVX512F__)
+  return __builtin_popcount(_mm512_cmp_pd_mask(_mm512_loadu_pd(ascending), _mm512_set1_pd(x), _CMP_LT_OQ));
+#else
+  int count = 0;
+  for (int l = 0; l < kLanes; ++l) count += ascending[l] < x;
+  return count;
+#endif
+}
+
 // ---- past the caches -------------------------------------------------------------------------------------------
 // Stores that do not read the line first: for gradients larger than the last-level cache. p must be aligned to
 // one store (streamable() says whether a whole array is); streamed() orders them before what follows.

@@ -11,6 +11,7 @@
 #include "instruction_sets.hpp"
 #include "lanes.hpp"
 #include "sweep_module.hpp"
+#include "tally_module.hpp"
 #include "tensors.hpp"
 
 namespace cospair {
@@ -217,6 +218,7 @@ NB_MODULE(_cpu, m) {
       "instruction_set", [] { return std::string(kernels().name); },
       "The build of the kernels that this processor was given.");
   bind_sweep(m);
+  bind_tally(m);
 #if defined(COSPAIR_HALF)
   m.attr("has_half") = true;
 #else

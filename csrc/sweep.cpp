@@ -1,7 +1,6 @@
 #include "sweep.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <cstring>
 #include <new>
 #include <numeric>
@@ -22,24 +21,6 @@ std::int32_t capacity_of(const Tile& tile) {
 }
 
 constexpr std::int64_t kPanelTiles = 128;
-
-// Calls work(index, worker) for every index below count, claimed one by one; work must not throw.
-template <class Work>
-void for_each(std::int64_t count, int threads, Work work) {
-  struct Context {
-    Work* work;
-    std::int64_t count;
-    std::atomic<std::int64_t> next{0};
-    std::atomic<int> workers{0};
-  } context{&work, count};
-  share(
-      [](void* given) {
-        Context& c = *static_cast<Context*>(given);
-        const int worker = c.workers.fetch_add(1);
-        for (std::int64_t at; (at = c.next.fetch_add(1)) < c.count;) (*c.work)(at, worker);
-      },
-      &context, static_cast<int>(std::clamp<std::int64_t>(threads, 1, std::max<std::int64_t>(count, 1))));
-}
 
 void add(HingeSum& to, const HingeSum& part) {
   to.total += part.total;

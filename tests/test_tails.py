@@ -8,10 +8,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cospair.kernels.sweeps import TIE
-from cospair.sweep import counts_above, histogram, tails
+from cospair.sweep import counts_above, histogram, tails, tallied
 
 DTYPES = [torch.float64, torch.float32, torch.bfloat16, torch.float16]
 KINDS = ["random", "trained", "copies", "few values", "zeros", "collapsed"]
+
+
+@pytest.fixture(params=["kernel", "torch"])
+def _form(request, monkeypatch):
+    """The kernel that counts every pair, and what stands in for it."""
+    if request.param == "torch":
+        monkeypatch.setattr(tallied, "refuses", lambda x: "not here")
+    elif tallied.refuses(torch.empty(1, 1)):
+        pytest.skip("the CPU kernels are not built")
+
+
+@pytest.fixture
+def _torch_form(monkeypatch):
+    monkeypatch.setattr(tallied, "refuses", lambda x: "not here")
 
 
 def rows_of(n: int, d: int, kind: str, *, seed: int, classes: int, dtype=torch.float32):
@@ -83,7 +97,7 @@ def _tile(request, monkeypatch):
     monkeypatch.setattr(tails, "_TILE", request.param)
 
 
-@pytest.mark.usefixtures("_tile")
+@pytest.mark.usefixtures("_tile", "_form")
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("classes", [1, 3, 1000])
@@ -109,21 +123,23 @@ def test_every_kind_of_rows(kind, dtype, classes):
     seed=st.integers(0, 2**20),
     edges=st.integers(2, 40),
     tile=st.sampled_from([4, 13, 32, 1024]),
+    plain=st.booleans(),
 )
-def test_random_cases(n, m, d, classes, kind, dtype, alone, seed, edges, tile):
+def test_random_cases(n, m, d, classes, kind, dtype, alone, seed, edges, tile, plain):
     sides = rows_of(n, d, kind, seed=seed, classes=classes, dtype=dtype)
     if not alone:
         sides = (*sides, *rows_of(m, d, kind, seed=seed + 1, classes=classes, dtype=dtype))
     given_edges = settled_edges(sides, edges, seed)
-    before, tails._TILE = tails._TILE, tile
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tails, "_TILE", tile)
+        if plain:
+            patch.setattr(tallied, "refuses", lambda x: "not here")
         check_above(sides, given_edges.flip(0))
         if len(given_edges) > 1:
             check_histogram(sides, given_edges)
-    finally:
-        tails._TILE = before
 
 
+@pytest.mark.usefixtures("_torch_form")
 @pytest.mark.parametrize(
     ("edges", "dtypes"),
     [
@@ -147,6 +163,7 @@ def test_many_pairs_and_many_edges(edges, dtypes, monkeypatch):
     assert made == dtypes
 
 
+@pytest.mark.usefixtures("_form")
 @pytest.mark.parametrize("thresholds", [[0.0], [0.5], [0.9, 0.2], [-1.0], [1.0], [-7.0, 0.3, 7.0]])
 def test_rare_and_frequent_pairs(thresholds):
     x, labels = rows_of(1200, 64, "trained", seed=6, classes=100)
@@ -156,6 +173,7 @@ def test_rare_and_frequent_pairs(thresholds):
     check_above((x, labels, other, other_labels), numbers)
 
 
+@pytest.mark.usefixtures("_form")
 def test_thresholds_hit_exactly_are_reached():
     x = torch.tensor([[1.0, 0.0], [3.0, 4.0], [0.0, 2.0], [-1.0, 0.0]])
     thresholds = [1.0, 0.8, 0.6, 0.0, -0.6, -1.0]  # cosines .6, 0, -1, .8, -.6, 0
@@ -177,6 +195,7 @@ def test_thresholds_hit_exactly_are_reached():
     ]
 
 
+@pytest.mark.usefixtures("_form")
 def test_bins_hold_their_lower_edge_and_the_last_one_both():
     x = torch.tensor([[1.0, 0.0], [3.0, 4.0], [0.0, 2.0], [-1.0, 0.0]])
     found = histogram(x, torch.arange(4), edges=[-1.0, -0.6, 0.0, 0.6, 0.8])
@@ -186,6 +205,7 @@ def test_bins_hold_their_lower_edge_and_the_last_one_both():
     assert found.genuine.tolist() == [0, 3]
 
 
+@pytest.mark.usefixtures("_form")
 @pytest.mark.parametrize(("n", "m"), [(0, None), (1, None), (0, 4), (4, 0)])
 def test_no_pairs(n, m):
     sides = rows_of(n, 3, "random", seed=0, classes=2)
@@ -197,6 +217,7 @@ def test_no_pairs(n, m):
     assert histogram(*sides, edges=[-1.0, 0.0, 1.0]).impostor.tolist() == [0, 0]
 
 
+@pytest.mark.usefixtures("_form")
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.uint64])
 def test_labels_of_any_integers(dtype):
     x, labels = rows_of(50, 4, "trained", seed=0, classes=7)
@@ -206,6 +227,7 @@ def test_labels_of_any_integers(dtype):
     assert found[2:] == expected[2:]
 
 
+@pytest.mark.usefixtures("_form")
 def test_rows_of_any_length_and_stride():
     x, labels = rows_of(60, 9, "trained", seed=1, classes=7, dtype=torch.float64)
     thresholds = torch.tensor([-0.2, 0.1, 0.5], dtype=torch.float64)
@@ -217,6 +239,7 @@ def test_rows_of_any_length_and_stride():
         assert torch.equal(found.impostor, expected.impostor)
 
 
+@pytest.mark.usefixtures("_form")
 def test_the_users_precision_decides_nothing():
     sides = rows_of(300, 32, "trained", seed=0, classes=20)
     edges = settled_edges(sides, 30, seed=0)
@@ -250,6 +273,16 @@ def test_no_settled_cell_is_within_reach_of_an_edge(low, high, dtype):
     assert torch.equal(cells.bins[key][settled], expected[settled])
 
 
+@pytest.mark.usefixtures("_form")
+def test_progress_ends_with_all(monkeypatch):
+    monkeypatch.setattr(tails, "_TILE", 10)
+    x, labels = rows_of(35, 4, "random", seed=0, classes=5)
+    calls = []
+    counts_above(x, labels, thresholds=[0.0], progress=lambda done, of: calls.append((done, of)))
+    assert calls[-1][0] == calls[-1][1]
+
+
+@pytest.mark.usefixtures("_torch_form")
 def test_progress_counts_tiles(monkeypatch):
     monkeypatch.setattr(tails, "_TILE", 10)
     x, labels = rows_of(35, 4, "random", seed=0, classes=5)

@@ -29,6 +29,9 @@ namespace cospair {
 // sweeps.cpp
 void run_sweeps(std::int64_t rounds, std::uint64_t seed);
 void run_sweeps_concurrently(std::int64_t rounds);
+// tallies.cpp
+void run_tallies(std::int64_t rounds, std::uint64_t seed);
+void run_tallies_concurrently(std::int64_t rounds);
 
 namespace {
 

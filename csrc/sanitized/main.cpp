@@ -354,11 +354,13 @@ int main(int count, char** words) {
     const std::int64_t rounds = count > 2 ? std::atoll(words[2]) : 40;
     cospair::run_concurrently(rounds);
     cospair::run_sweeps_concurrently(rounds);
+    cospair::run_tallies_concurrently(rounds);
   } else {
     const std::int64_t tasks = count > 1 ? std::atoll(words[1]) : 2000;
     const std::uint64_t seed = count > 2 ? std::strtoull(words[2], nullptr, 10) : 1;
     cospair::run_cases(tasks, seed);
     cospair::run_sweeps(tasks / 10, seed);
+    cospair::run_tallies(tasks / 10, seed);
   }
   return 0;
 }

@@ -2,6 +2,8 @@
 
 Decisions of this file:
 
+- On the CPU `tallied` counts, by the kernel that takes every pair in float64 once. What follows is
+  for other devices, and where that kernel cannot run.
 - A cosine within 1e-14 of an edge stands at it, and what stands at an edge counts as above it, as
   a score that equals a threshold is accepted. Only a histogram's last bin holds both of its ends.
 - Counts are exact: float32 products settle the pairs that lie further than `Rows.band` from every
@@ -26,6 +28,7 @@ from torch import Tensor
 from cospair import _checks
 from cospair.kernels.products import exact_products
 from cospair.kernels.sweeps import TIE
+from cospair.sweep import tallied
 from cospair.sweep.tiles import (
     Progress,
     Rows,
@@ -74,7 +77,7 @@ def counts_above(
         s(i, j) = \frac{\langle x_i, y_j \rangle}{|x_i| |y_j|}, \quad 0 \text{ if a row is zero}
 
     The pairs are i < j of x, or every pair of x with other. A cosine within 1e-14 of a threshold
-    counts. Nothing of size n x m is held; the device is synchronised in every tile.
+    counts. Nothing of size n x m is held; a device but the CPU is synchronised in every tile.
 
     Args:
         x: Embeddings [n, d], float16, bfloat16, float32 or float64, finite.
@@ -82,7 +85,7 @@ def counts_above(
         other: Embeddings [m, d], x's dtype, finite.
         other_labels: Integers [m], with other only.
         thresholds: Finite numbers [t], in any order; float64, so a float32 tensor's as they are.
-        progress: Called as progress(done, of) after every tile.
+        progress: Called as progress(done, of) after every tile, or part of the sweep.
 
     Returns:
         The counts [t], in the thresholds' order.
@@ -127,7 +130,7 @@ def histogram(
         other: As for `counts_above`.
         other_labels: As for `counts_above`.
         edges: Finite numbers [bins + 1], ascending, float64.
-        progress: Called as progress(done, of) after every tile.
+        progress: Called as progress(done, of) after every tile, or part of the sweep.
 
     Returns:
         The counts [bins].
@@ -178,6 +181,9 @@ def _binned(
     sides: tuple[_Side, _Side], edges: Tensor, progress: Progress | None
 ) -> tuple[Tensor, Tensor]:
     """Genuine and impostor pairs [edges + 1] by the number of edges under them; none at 0."""
+    if not tallied.refuses(sides[0].rows.x):
+        columns = None if sides[1] is sides[0] else sides[1]
+        return tallied.binned(sides[0], columns, edges, progress)
     counter = _Counter(*sides, edges.clamp(-1.5, 1.5))
     counts = torch.zeros((2, len(edges) + 1), dtype=torch.int64, device=edges.device)
     tiles = list(_tiles(*sides))

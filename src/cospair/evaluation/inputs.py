@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -72,22 +73,9 @@ def identity_labels(name: str, labels: Array, count: int) -> NDArray[Any]:
 
 def checked_pairs(scores: Array, same: Array) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Scores [p] and genuine flags [p] of equal length, both kinds present."""
-    values, flags = real_numbers("scores", scores, 1), as_array(same)
-    if flags.size and not np.isin(flags, (0, 1)).all():
-        raise TypeError(
-            "same must hold True and False, or 1 and 0; got other values; pass target > 0."
-        )
-    if flags.shape != values.shape:
-        raise ValueError(
-            f"same must hold one truth value per score; got shape {flags.shape} for "
-            f"{values.shape}; pass arrays of equal length."
-        )
-    flags = flags.astype(np.bool_)
-    if flags.all() or not flags.any():
-        raise ValueError(
-            f"scores must come from genuine and impostor pairs; got {int(flags.sum())} genuine and "
-            f"{int((~flags).sum())} impostor pairs; add pictures that give the missing kind."
-        )
+    values, flags = flagged_scores(scores, same)
+    genuine = int(flags.sum())
+    check_both_kinds(genuine, len(flags) - genuine)
     return values, flags
 
 
@@ -117,4 +105,53 @@ def check_resamples(resamples: int) -> None:
         raise ValueError(
             f"resamples must be 0 or at least 100; got {resamples}; raise it, fewer cannot place a "
             "95 % interval."
+        )
+
+
+def flagged_scores(scores: Array, same: Array) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Scores [p] and genuine flags [p] of equal length, of one kind or none as well."""
+    values, flags = real_numbers("scores", scores, 1), as_array(same)
+    if flags.size and not np.isin(flags, (0, 1)).all():
+        raise TypeError(
+            "same must hold True and False, or 1 and 0; got other values; pass target > 0."
+        )
+    if flags.shape != values.shape:
+        raise ValueError(
+            f"same must hold one truth value per score; got shape {flags.shape} for "
+            f"{values.shape}; pass arrays of equal length."
+        )
+    return values, flags.astype(np.bool_)
+
+
+def check_both_kinds(genuine: int, impostors: int) -> None:
+    """Refuse pairs of which one kind is missing."""
+    if not genuine or not impostors:
+        raise ValueError(
+            f"scores must come from genuine and impostor pairs; got {genuine} genuine and "
+            f"{impostors} impostor pairs; add pictures that give the missing kind."
+        )
+
+
+def check_people_match(same: NDArray[np.bool_], people: NDArray[Any]) -> None:
+    """Refuse identities [p, 2] that contradict the genuine flags [p]."""
+    if not np.array_equal(people[:, 0] == people[:, 1], same):
+        raise ValueError(
+            "identities must be equal where same is True and only there; got others; pass the "
+            "identities of the pairs' own pictures."
+        )
+
+
+def check_named(name: str, given: str, names: tuple[str, ...]) -> None:
+    """Refuse an option that is none of the known ones."""
+    if given not in names:
+        raise ValueError(
+            f"{name} must be one of {', '.join(names)}; got {given!r}; pass one of them."
+        )
+
+
+def check_ranks(name: str, ranks: Sequence[int]) -> None:
+    """Refuse ranks that are not whole numbers from 1 up, or none."""
+    if not len(ranks) or any(isinstance(k, bool) or int(k) != k or k < 1 for k in ranks):
+        raise ValueError(
+            f"{name} must hold ranks from 1 up; got {tuple(ranks)!r}; pass ranks such as (1, 5)."
         )

@@ -1,0 +1,1 @@
+"""Verification over all pairs of sets too large to hold their scores."""

@@ -1,0 +1,1 @@
+"""Intervals: bootstrap over identities, and exact ones for independent counts."""

@@ -1,0 +1,1 @@
+"""Calibration: probabilities from scores, and what they cost in bits."""

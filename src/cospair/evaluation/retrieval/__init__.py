@@ -1,0 +1,1 @@
+"""Retrieval: is the right identity at the top of the ranked gallery?"""

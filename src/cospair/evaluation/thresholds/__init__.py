@@ -1,0 +1,1 @@
+"""Thresholds with a pedigree: chosen on calibration people, kept as artefacts."""

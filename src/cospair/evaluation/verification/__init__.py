@@ -1,0 +1,1 @@
+"""Verification: do two pictures show one identity?"""

@@ -1,80 +1,35 @@
 """The page as a reader meets it: opened in headless Chromium with the network cut off."""
 
-import shutil
+from io import BytesIO
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from cospair.report import write_report
-
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    driver = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    names = ("chromium", "chromium-browser", "google-chrome")
-    found = next(filter(None, map(shutil.which, names)), None)
-    if found is None:
-        pytest.skip(f"no browser: none of {', '.join(names)} is on the path")
-    with driver.sync_playwright() as play:
-        running = play.chromium.launch(executable_path=found, args=FLAGS)
-        yield running
-        running.close()
-
-
-@pytest.fixture
-def visit(browser, picture, tmp_path):
-    """Open the page of a result; at the end, nothing may have gone wrong or to the network."""
-    trouble, contexts = [], []
-
-    def gate(route):
-        if route.request.url.startswith("file:"):
-            return route.continue_()
-        trouble.append(route.request.url)
-        return route.abort()
-
-    def asked(request):
-        if not request.url.startswith(("file:", "data:")):
-            trouble.append(request.url)
-
-    def run(result, *, width=1440, scheme="light"):
-        path = write_report(result, picture, tmp_path / "page.html")
-        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-        contexts.append(context)
-        context.route("**/*", gate)
-        page = context.new_page()
-        page.on("request", asked)
-        page.on("console", lambda message: trouble.append(message.text))
-        page.on("pageerror", lambda error: trouble.append(str(error)))
-        page.goto(path.as_uri())
-        return page
-
-    yield run
-    for context in contexts:
-        context.close()
-    assert trouble == []
 
 
 def _traces(page, name):
     return page.locator(f"#{name}-chart svg .scatterlayer .trace").count()
 
 
+def _await(page, words, wanted):
+    """Wait for a value; the policy forbids the evaluation that playwright's own waiting needs."""
+    looks = (page.wait_for_timeout(50) or page.evaluate(words) for _ in range(100))
+    assert wanted in looks
+
+
 def _overflow(page):
     return page.evaluate("document.documentElement.scrollWidth - innerWidth")
 
 
-def test_both_charts_are_drawn(visit, result):
+def test_every_chart_is_drawn(visit, result):
     page = visit(result)
     assert _traces(page, "roc") == 5  # guessing, curve, TAR at fixed FAR, EER, threshold
+    assert _traces(page, "det") == 3  # FAR = FRR, curve, threshold
     assert _traces(page, "scores") == 2
+    assert _traces(page, "cmc") == 1
+    assert _traces(page, "reliability") == 2
     assert page.locator("#scores-chart .shapelayer path").count() == 1
     assert "threshold 0.330" in page.locator("#scores-chart").inner_text()
     assert page.locator(".modebar-btn").count() == 0
@@ -83,7 +38,7 @@ def test_both_charts_are_drawn(visit, result):
 def test_the_threshold_stands_where_it_was_measured(visit, result):
     page = visit(result)
     chosen = page.evaluate(
-        "document.getElementById('roc-chart').data.find((t) => t.name === 'chosen threshold')"
+        "document.getElementById('roc-chart').data.find((t) => t.name === 'threshold')"
     )
     test = result["threshold"]["test"]
     # per cent of a float64 share, rounded once or twice on the way
@@ -96,9 +51,26 @@ def test_numbers_and_pictures_are_visible(visit, result):
     values = page.locator(".tile .value")
     assert values.count() == 7
     assert all(value.is_visible() and value.inner_text() for value in values.all())
-    widths = page.evaluate("[...document.images].map((image) => image.naturalWidth)")
-    assert len(widths) == 48
-    assert min(widths) > 0
+    shown = page.locator(".faces svg:visible")
+    assert shown.count() == 48
+    sizes = page.evaluate(
+        "[...document.querySelectorAll('li:not([hidden]) .faces use')]"
+        ".map((use) => use.getBBox().width)"
+    )
+    assert sizes == [92] * 48
+
+
+def test_a_pair_shows_its_two_pictures(visit, result):
+    """Each picture has a grey of its own; the screen must show it."""
+    page = visit(result, shown=lambda row: Image.new("L", (92, 112), 40 + 2 * row))
+    for pair, card in zip(
+        result["hard_pairs"]["genuine"][:3], page.locator("#pairs-genuine > li").all(), strict=False
+    ):
+        for side, view in zip(("first", "second"), card.locator("svg").all(), strict=True):
+            tone = np.asarray(Image.open(BytesIO(view.screenshot())).convert("L"))
+            middle = tone[tone.shape[0] // 2, tone.shape[1] // 2]
+            # a lossy format may move a flat grey by a little
+            assert abs(int(middle) - (40 + 2 * pair[side])) <= 3
 
 
 def test_nothing_overflows_sideways(visit, result):
@@ -116,9 +88,69 @@ def test_colours_follow_the_scheme(visit, result):
     ink = "document.getElementById('roc-chart').layout.font.color"
     assert page.evaluate(ink) == "#16191d"
     page.emulate_media(color_scheme="dark")
-    # The policy forbids the evaluation that playwright's own waiting needs.
-    looks = (page.wait_for_timeout(50) or page.evaluate(ink) for _ in range(100))
-    assert "#e9ecef" in looks
+    _await(page, ink, "#e9ecef")
+
+
+def test_the_colours_can_be_turned_by_hand(visit, result):
+    page = visit(result)
+    button = page.get_by_role("button", name="Dark colours")
+    ink = "getComputedStyle(document.body).color"
+    assert button.get_attribute("aria-pressed") == "false"
+    button.focus()
+    page.keyboard.press("Enter")
+    assert button.get_attribute("aria-pressed") == "true"
+    assert page.evaluate(ink) == "rgb(233, 236, 239)"
+    chart = "document.getElementById('roc-chart').layout.font.color"
+    assert page.evaluate(chart) == "#e9ecef"
+    page.keyboard.press("Enter")
+    assert page.evaluate(ink) == "rgb(22, 25, 29)"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_words_stand_out_from_what_is_behind_them(visit, result, scheme):
+    """WCAG 2.2, 1.4.3: text at least 4.5 times as bright as its ground, or the reverse."""
+    page = visit(result, scheme=scheme)
+    names = ("page", "surface", "raised", "ink", "muted", "accent")
+    colours = {
+        name: page.evaluate(
+            f"getComputedStyle(document.documentElement).getPropertyValue('--{name}')"
+        )
+        for name in names
+    }
+    bright = {name: _brightness(value.strip()) for name, value in colours.items()}
+    for ground in names[:3]:
+        for words in names[3:]:
+            high, low = sorted((bright[ground], bright[words]), reverse=True)
+            assert (high + 0.05) / (low + 0.05) >= 4.5
+
+
+def _brightness(colour):
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def test_the_keyboard_reaches_the_figures_first(visit, result):
+    page = visit(result)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the figures"
+    assert page.locator(".skip").bounding_box()["x"] >= 0
+
+
+def test_the_command_can_be_copied(visit, result):
+    page = visit(result)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Copy").click()
+    assert page.evaluate("navigator.clipboard.readText()") == result["command"]
+    assert page.evaluate("getSelection().toString()") == result["command"]
+
+
+def test_without_script_the_tables_and_pictures_stand(visit, result):
+    page = visit(result, script=False)
+    assert page.locator("noscript p").bounding_box()["height"] > 0
+    assert not page.locator("#console").is_visible()
+    assert page.locator(".faces svg:visible").count() == 240
+    assert page.locator("#map").is_visible()
 
 
 def test_the_axis_changes_by_keyboard(visit, result):
@@ -149,17 +181,35 @@ def test_printing_opens_folds_and_turns_light(visit, result):
     assert page.evaluate(f"{chart}.font.color") == "#e9ecef"
 
 
+def test_paper_is_light(visit, result):
+    page = visit(result, scheme="dark")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.evaluate("getComputedStyle(document.body).color") == "rgb(22, 25, 29)"
+    assert not page.locator("nav").is_visible()
+
+
+def test_without_pictures_the_page_opens(visit, result):
+    page = visit(result, shown=None, width=390)
+    assert page.locator(".faces").count() == 0
+    assert "rows " in page.locator("#pairs-impostor").inner_text()
+    assert _overflow(page) <= 0
+
+
 def test_a_bare_result_opens(visit, result):
     keys = ("title", "data", "model", "verification")
     bare = {key: result[key] for key in keys}
-    bare["verification"] |= {"tar_at_far": [], "eer": float("nan")}
+    bare["verification"] |= {"tar_at_far": [], "eer": float("nan"), "eer_threshold": float("nan")}
     page = visit(bare, width=390)
-    assert _traces(page, "roc") == 2
+    assert _traces(page, "roc") == 3  # guessing, curve, threshold
     assert _overflow(page) <= 0
 
 
 def test_without_charts_the_script_has_nothing_to_do(visit, result):
     result["verification"].update(roc=None, histogram=None)
+    for section in ("retrieval", "calibration", "map"):
+        result[section] = None
     assert visit(result).locator(".chart").count() == 0
 
 

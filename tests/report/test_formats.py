@@ -27,15 +27,25 @@ def test_percent(share, written):
 @pytest.mark.parametrize(
     ("share", "written"),
     [
-        (0.98125, "0.981"),
-        (0.99996, "0.99996"),
-        (1.0, "1.000"),
-        (0.0, "0.000"),
+        (0.98126, "0.9813"),
+        (0.99994, "0.9999"),
+        (0.99996, "> 0.9999"),
+        (0.00004, "< 0.0001"),
+        (1.0, "1.0000"),
+        (0.0, "0.0000"),
         (NAN, "not available"),
     ],
 )
 def test_decimal(share, written):
-    assert formats.decimal(share) == written
+    assert formats.decimal(share).replace("\N{NO-BREAK SPACE}", " ") == written
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [(0.21344, "0.2134"), (-1.5, "−1.5000"), (0.0, "0.0000"), (None, "not available")],
+)
+def test_plain(value, written):
+    assert formats.plain(value) == written
 
 
 @pytest.mark.parametrize(("share", "written"), [(0.1, "10 %"), (0.001, "0.1 %"), (0.07, "7 %")])
@@ -64,8 +74,11 @@ def test_count():
 
 
 def test_interval():
-    assert formats.interval([0.25, 0.5], formats.decimal) == "0.250 to 0.500"
+    assert formats.interval([0.25, 0.5], formats.decimal) == "0.2500 to 0.5000"
     assert formats.interval(None, formats.decimal) == "no interval"
+    assert formats.interval(None, formats.decimal, "no interval: one value") == (
+        "no interval: one value"
+    )
     assert formats.interval([NAN, 0.5], formats.decimal) == "no interval"
 
 
@@ -80,3 +93,10 @@ def test_interval():
 )
 def test_moment(iso, written):
     assert formats.moment(iso) == written
+
+
+@pytest.mark.parametrize(
+    ("value", "given"), [(NAN, None), (float("inf"), None), (None, None), (1, 1.0)]
+)
+def test_finite(value, given):
+    assert formats.finite(value) == given

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cospair.report.pictures import MOST_BYTES, thumbnail
+from cospair.report.pictures import MOST_BYTES, POOL_BYTES, Pool, thumbnail
 
 
 def _decode(shown):
@@ -40,3 +40,30 @@ def test_bytes_are_bounded_even_for_noise(webp, monkeypatch):
     noise = np.random.default_rng(0).integers(0, 256, size=(300, 300, 3), dtype=np.uint8)
     shown = thumbnail(Image.fromarray(noise))
     assert len(b64decode(shown.address.partition(",")[2])) <= MOST_BYTES
+
+
+def test_a_pool_holds_each_picture_once():
+    asked = []
+
+    def picture(row):
+        asked.append(row)
+        return Image.new("L", (92, 112), row)
+
+    pool = Pool(picture, [3, 1, 3, 1, 2])
+    assert asked == [1, 2, 3]
+    assert pool.definitions().count("<image ") == 3
+    assert pool.show(2, 'a <b> "c"') == (
+        '<svg role="img" aria-label="a &lt;b&gt; &quot;c&quot;" viewBox="0 0 92 112">'
+        '<use href="#picture-2"/></svg>'
+    )
+
+
+def test_a_pool_stays_small_whatever_it_holds():
+    noise = np.random.default_rng(0).integers(0, 256, size=(200, 200, 3), dtype=np.uint8)
+    pool = Pool(lambda row: Image.fromarray(noise), range(240))
+    # as base64, with the markup around it
+    assert len(pool.definitions()) < 1.6 * POOL_BYTES
+
+
+def test_tiny_pictures_are_shown_in_blocks():
+    assert 'class="blocks"' in Pool(lambda row: Image.new("L", (8, 8)), [0]).show(0, "digit")

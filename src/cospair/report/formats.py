@@ -1,7 +1,7 @@
 """How numbers are written: never rounded into a claim that the number does not make.
 
 A share above 0 is never printed as 0 %, one below 1 never as 100 %, and a figure that is missing or
-not finite reads "not available".
+not finite reads "not available". The page's script writes shares by the same rules.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from math import isfinite, isinf
+from typing import TypeGuard
 
 NOT_AVAILABLE = "not available"
+NO_INTERVAL = "no interval"
 
 
 def percent(share: float | None) -> str:
@@ -30,10 +32,24 @@ def limit(share: float) -> str:
 
 
 def decimal(share: float | None) -> str:
-    """Write a share in 0..1 as a decimal fraction, as AUC is quoted: '0.981'."""
+    """Write a share in 0..1 with four decimals, as AUC is quoted: '0.9812', '> 0.9999'."""
     if share is None or not isfinite(share):
         return NOT_AVAILABLE
-    return _inside(share, top=1, places=3)
+    written = f"{share:.4f}"
+    if written == "1.0000" and share < 1:
+        return ">\N{NO-BREAK SPACE}0.9999"
+    if written == "0.0000" and share > 0:
+        return "<\N{NO-BREAK SPACE}0.0001"
+    return written
+
+
+def plain(value: float | None) -> str:
+    """Write a figure that is no share, such as a cost in bits: '0.1234'."""
+    if value is None or not isfinite(value):
+        return NOT_AVAILABLE
+    if 0 < value < 0.00005:
+        return "<\N{NO-BREAK SPACE}0.0001"
+    return f"{value:.4f}".replace("-", "\N{MINUS SIGN}")
 
 
 def score(value: float | None) -> str:
@@ -50,11 +66,18 @@ def count(number: int | None) -> str:
     return NOT_AVAILABLE if number is None else f"{number:,}"
 
 
-def interval(ends: Sequence[float] | None, write: Callable[[float | None], str]) -> str:
-    """Write both ends by `write`: '91.0 % to 95.2 %'; without ends, 'no interval'."""
-    if ends is None or not all(isfinite(end) for end in ends):
-        return "no interval"
+def interval(
+    ends: Sequence[float] | None, write: Callable[[float | None], str], note: str = ""
+) -> str:
+    """Write both ends by `write`: '91.0 % to 95.2 %'; without ends, the note or 'no interval'."""
+    if not has_ends(ends):
+        return note or NO_INTERVAL
     return f"{write(ends[0])} to {write(ends[1])}"
+
+
+def has_ends(ends: Sequence[float] | None) -> TypeGuard[Sequence[float]]:
+    """Whether an interval has two finite ends."""
+    return ends is not None and len(ends) == 2 and all(isfinite(end) for end in ends)
 
 
 def moment(iso: str) -> str:
@@ -65,6 +88,11 @@ def moment(iso: str) -> str:
     except ValueError:
         return iso
     return f"{when.day} {when:%B %Y, %H:%M} {when.tzname() or ''}".rstrip()
+
+
+def finite(value: float | None) -> float | None:
+    """Give a number as JSON takes it: what is missing or not finite becomes None."""
+    return float(value) if value is not None and isfinite(value) else None
 
 
 def _inside(value: float, *, top: float, places: int) -> str:

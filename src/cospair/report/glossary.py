@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from cospair.report.markup import definitions, text
 
 TERMS = {
@@ -17,6 +19,7 @@ TERMS = {
     "Accuracy": "The share of all pairs, genuine and impostor together, that are judged right.",
     "EER": "Equal error rate: the error where FAR and FRR are the same. Lower is better.",
     "ROC": "The curve of TAR against FAR as the threshold moves.",
+    "DET": "The curve of FRR against FAR, on axes that spread small rates.",
     "AUC": "Area under the ROC curve: how often a genuine pair outscores an impostor pair. "
     "0.5 is guessing, 1 is perfect.",
     "CMC@k": "The share of queries that find their identity among the first k results.",
@@ -24,8 +27,25 @@ TERMS = {
     "Interval": "The range in which the figure plausibly lies for other identities of the same "
     "kind. Few identities make it wide.",
 }
+RETRIEVAL = {
+    "MAP@R": "Mean average precision of the first R results, R being the right ones there are.",
+    "R-precision": "The share of right results among the first R.",
+    "mINP": "R over the rank of the last right result, over queries: what the hardest one costs.",
+    "Recall@k": "The share of all right results that stand among the first k.",
+}
+CALIBRATION = {
+    "Cllr": "Cost of the log-likelihood ratio: what trusting the probabilities costs, in bits.",
+}
+OPEN_SET = {
+    "DIR": "Detection and identification rate: of the enrolled, the share found above the "
+    "threshold and ranked among the first.",
+    "False alarm": "A query of somebody who is not enrolled that scores above the threshold.",
+}
 
 
-def glossary() -> str:
-    """Write all terms as a definition list."""
-    return definitions(((term, text(line)) for term, line in TERMS.items()), name="glossary")
+def glossary(more: Iterable[dict[str, str]] = ()) -> str:
+    """Write the terms, and those of further sections, as a definition list."""
+    terms = {**TERMS}
+    for section in more:
+        terms |= section
+    return definitions(((term, text(line)) for term, line in terms.items()), name="glossary")

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import isfinite
 from typing import Any
 
-from cospair.report.formats import NOT_AVAILABLE, count, decimal, interval, limit, percent
+from cospair.report.formats import (
+    NOT_AVAILABLE,
+    count,
+    decimal,
+    has_ends,
+    interval,
+    limit,
+    percent,
+)
+from cospair.report.interval_notes import note_of
 from cospair.report.markup import text
 
 
@@ -51,18 +59,31 @@ def basis(figures: dict[str, Any]) -> str:
     """Say from how much data the figures come and how their intervals were made."""
     sentence = (
         f"From {count(figures.get('genuine_pairs'))} genuine and "
-        f"{count(figures.get('impostor_pairs'))} impostor pairs of "
-        f"{count(figures.get('pictures'))} pictures of {count(figures.get('identities'))} "
-        "test identities."
+        f"{count(figures.get('impostor_pairs'))} impostor pairs{_whose(figures)}."
     )
     made = figures.get("interval")
     if not made:
         return f"{sentence} No intervals were computed."
     return (
         f"{sentence} The marks on the bars and the ranges are {limit(made['confidence'])} "
-        f"intervals by {text(made['method'])} ({count(made['resamples'])} resamples, "
-        f"seed {text(made['seed'])})."
+        f"intervals by {text(made['method'])}{_draws(made)}."
     )
+
+
+def _whose(figures: dict[str, Any]) -> str:
+    """Pictures and identities; pairs that came as scores may not name theirs."""
+    named = [
+        f" of {count(figures[key])} {words}"
+        for key, words in (("pictures", "pictures"), ("identities", "test identities"))
+        if figures.get(key) is not None
+    ]
+    return "".join(named)
+
+
+def _draws(made: dict[str, Any]) -> str:
+    if not made.get("resamples"):
+        return ""
+    return f" ({count(made['resamples'])} resamples, seed {text(made.get('seed'))})"
 
 
 def _group(name: str, heading: str, html: str) -> str:
@@ -74,12 +95,14 @@ def _group(name: str, heading: str, html: str) -> str:
 
 def _auc(figures: dict[str, Any]) -> str:
     line = "How often a genuine pair outscores an impostor pair. 0.5 is guessing, 1 perfect."
-    return _tile("AUC", figures.get("auc"), figures.get("auc_interval"), line, write=decimal)
+    note = note_of(figures, "auc")
+    return _tile("AUC", figures.get("auc"), figures.get("auc_interval"), line, note, decimal)
 
 
 def _eer(figures: dict[str, Any]) -> str:
     line = "Equal error rate: wrong accepts and wrong rejects in balance. Lower is better."
-    return _tile("EER", figures.get("eer"), figures.get("eer_interval"), line)
+    note = note_of(figures, "eer")
+    return _tile("EER", figures.get("eer"), figures.get("eer_interval"), line, note)
 
 
 def _tar(row: dict[str, Any]) -> str:
@@ -88,7 +111,7 @@ def _tar(row: dict[str, Any]) -> str:
         note = row.get("note") or "insufficient data"
         return _wordy_tile(name, "insufficient data", note.removeprefix("insufficient data: "))
     line = f"Genuine pairs accepted while at most {limit(row['far'])} of impostor pairs pass."
-    return _tile(name, row["tar"], row.get("tar_interval"), line)
+    return _tile(name, row["tar"], row.get("tar_interval"), line, row.get("note") or "")
 
 
 def _retrieval(figures: dict[str, Any]) -> str:
@@ -99,8 +122,10 @@ def _retrieval(figures: dict[str, Any]) -> str:
             "mAP", "none", "Retrieval was not measured."
         )
     share = (figures.get("cmc") or {}).get("1")
-    return _tile("CMC@1", share, figures.get("cmc_1_interval"), first) + _tile(
-        "mAP", figures.get("map"), figures.get("map_interval"), order
+    return _tile(
+        "CMC@1", share, figures.get("cmc_1_interval"), first, note_of(figures, "cmc_1")
+    ) + _tile(
+        "mAP", figures.get("map"), figures.get("map_interval"), order, note_of(figures, "map")
     )
 
 
@@ -109,7 +134,7 @@ def _tile(
     value: float | None,
     ends: Sequence[float] | None,
     line: str,
-    *,
+    note: str = "",
     write: Callable[[float | None], str] = percent,
 ) -> str:
     written = write(value)
@@ -117,7 +142,7 @@ def _tile(
         return _wordy_tile(name, NOT_AVAILABLE, line)
     return (
         f'<li class="tile"><h4>{text(name)}</h4><p class="value">{written}</p>'
-        f'{_bar(value, ends)}<p class="range">{interval(ends, write)}</p>'
+        f'{_bar(value, ends)}<p class="range">{text(interval(ends, write, note))}</p>'
         f'<p class="line">{text(line)}</p></li>'
     )
 
@@ -138,6 +163,6 @@ def _bar(value: float, ends: Sequence[float] | None) -> str:
 
 
 def _whisker(ends: Sequence[float] | None) -> str:
-    if ends is None or not all(isfinite(end) for end in ends):
+    if not has_ends(ends):
         return ""
     return f'<i style="--low:{ends[0]:.4f};--high:{ends[1]:.4f}"></i>'

@@ -1,115 +1,85 @@
-"""The page as a whole: sections, style and scripts in one file, put in place in one step."""
+"""A page as one file: sections, style, scripts and numbers, put in place in one step."""
 
 from __future__ import annotations
 
 import json
-import os
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Sequence
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
-from cospair.report.charts import chart_numbers, histogram_figure, roc_figure
-from cospair.report.data_card import data_card
-from cospair.report.formats import moment
-from cospair.report.glossary import glossary
-from cospair.report.hard_pairs import hard_pairs_section
-from cospair.report.headline import basis, tiles, verdict
+from cospair.files import write_whole
 from cospair.report.markup import text
-from cospair.report.retrieval import retrieval_section
-from cospair.report.threshold import threshold_section
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-REQUIRED = ("title", "data", "model", "verification")
 
 
-def write_report(result: dict[str, Any], picture: Callable[[int], Image], path: str | Path) -> Path:
-    """Write a result as one HTML page that needs no network.
+class Section(NamedTuple):
+    """A part of the page: its id, its name in the menu, its heading, a line on it, its HTML."""
 
-    The page is written beside `path` and then moved there, so that a reader never meets half a page
-    and an older page stays as it was when writing fails.
+    name: str
+    link: str
+    heading: str
+    lede: str
+    html: str
 
-    Args:
-        result: plain dict with at least 'title', 'data', 'model' and 'verification'; 'threshold',
-            'retrieval', 'hard_pairs', 'command', 'created', 'versions' and 'seed' may be absent or
-            None, which the page says in words. Rates are shares in 0..1.
-        picture: gives test picture i as a `PIL.Image.Image`; asked only for pictures that
-            `result["hard_pairs"]` names.
-        path: where the page goes; missing folders are made, an existing file is replaced.
 
-    Returns:
-        The path of the page.
+class Page(NamedTuple):
+    """What a page is made of; `verdict` and `shared` are HTML, the rest plain text and data."""
 
-    Raises:
-        TypeError: `result` is not a dict, or `picture` cannot be called.
-        ValueError: `result` lacks a required section.
-        ImportError: plotly is not installed.
-    """
-    _check(result, picture)
-    page = _page(result, picture)
+    kind: str
+    title: str
+    byline: str
+    verdict: str
+    sections: Sequence[Section]
+    numbers: dict[str, Any]
+    scripts: Sequence[str]
+    shared: str = ""
+
+
+def write_page(page: Page, path: str | Path) -> Path:
+    """Write a page beside `path` and move it there: a reader never meets half of one."""
+    data = _html(page).encode("utf-8")
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    _replace(target, page.encode("utf-8"))
+    write_whole(target, data)
     return target
 
 
-def _check(result: object, picture: object) -> None:
-    if not isinstance(result, dict):
-        raise TypeError(
-            f"result must be a dict, got {type(result).__name__}; pass what evaluation returned"
-        )
-    if not callable(picture):
-        raise TypeError(
-            f"picture must be a function of an index, got {type(picture).__name__}; "
-            "pass the picture method of the test set"
-        )
-    for key in REQUIRED:
-        if result.get(key) is None:
-            raise ValueError(
-                f"result must hold {', '.join(REQUIRED)}, got none under {key!r}; "
-                "add it before writing the report"
-            )
-
-
-def _page(result: dict[str, Any], picture: Callable[[int], Image]) -> str:
-    plotly, script = _plotly(), _own("charts.js")
+def _html(page: Page) -> str:
+    plotly, script = _plotly(), _script(page.scripts)
+    shown = [section for section in page.sections if section.html]
     return Template(_own("template.html")).substitute(
-        _sections(result, picture),
+        kind=text(page.kind),
+        title=text(page.title),
+        byline=text(page.byline),
+        verdict=page.verdict,
+        first=shown[0].name,
+        links="".join(f'<li><a href="#{s.name}">{text(s.link)}</a></li>' for s in shown),
+        sections="\n".join(map(_section, shown)),
+        shared=page.shared,
         policy=_policy(plotly, script),
         style=_own("style.css"),
+        dark=_own("dark.css"),
         plotly=plotly,
         script=script,
-        numbers=_json(chart_numbers(result)),
+        numbers=_json(page.numbers),
     )
 
 
-def _sections(result: dict[str, Any], picture: Callable[[int], Image]) -> dict[str, str]:
-    return {
-        "title": text(result["title"]),
-        "byline": _byline(result),
-        "verdict": verdict(result),
-        "tiles": tiles(result),
-        "basis": basis(result["verification"]),
-        "threshold": threshold_section(result.get("threshold")),
-        "roc": roc_figure(result),
-        "histogram": histogram_figure(result),
-        "retrieval": retrieval_section(result.get("retrieval")),
-        "hard_pairs": hard_pairs_section(result, picture),
-        "card": data_card(result),
-        "glossary": glossary(),
-    }
+def _section(section: Section) -> str:
+    lede = f'<p class="lede">{text(section.lede)}</p>' if section.lede else ""
+    return (
+        f'<section id="{section.name}" aria-labelledby="{section.name}-title">'
+        f'<h2 id="{section.name}-title">{text(section.heading)}</h2>{lede}{section.html}</section>'
+    )
 
 
-def _byline(result: dict[str, Any]) -> str:
-    parts = [result["model"].get("name"), result["data"].get("name")]
-    if result.get("created"):
-        parts.append(moment(str(result["created"])))
-    return " · ".join(text(part) for part in parts if part)
+def _script(names: Sequence[str]) -> str:
+    """Join the script's parts: one scope, in the order that they need each other."""
+    parts = "\n".join(_own(f"script/{name}.js") for name in names)
+    return f'(function () {{\n"use strict";\n{parts}}})();\n'
 
 
 def _own(name: str) -> str:
@@ -144,12 +114,3 @@ def _json(numbers: dict[str, Any]) -> str:
     for character in "<>&":
         written = written.replace(character, f"\\u{ord(character):04x}")
     return written
-
-
-def _replace(target: Path, data: bytes) -> None:
-    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        beside.write_bytes(data)
-        os.replace(beside, target)
-    finally:
-        beside.unlink(missing_ok=True)

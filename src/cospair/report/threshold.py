@@ -1,18 +1,20 @@
-"""The threshold: its value, how and on whom it was chosen, and what it does to the test pairs."""
+"""The chosen threshold: its value, how and on whom it was chosen, its rates there and on test."""
 
 from __future__ import annotations
 
-from math import isfinite
 from typing import Any
 
-from cospair.report.formats import count, limit, percent, score
+from cospair.report.formats import count, interval, limit, percent, score
+from cospair.report.interval_notes import reasons
 from cospair.report.markup import definitions, none_here, table, text
 
 RULES = {
     "accuracy": "the most calibration pairs judged right",
+    "balanced": "the most calibration pairs judged right, both kinds weighing alike",
     "eer": "as many false accepts as false rejects, as shares of the calibration pairs",
     "far": "the lowest that lets at most {limit} of the calibration impostor pairs pass",
 }
+RATES = (("FAR", "far"), ("FRR", "frr"), ("Accuracy", "accuracy"))
 
 
 def threshold_section(threshold: dict[str, Any] | None) -> str:
@@ -23,7 +25,6 @@ def threshold_section(threshold: dict[str, Any] | None) -> str:
         f'<div class="panel chosen"><p class="big"><span>Accept a pair when its score is at least'
         f"</span> <strong>{score(threshold['threshold'])}</strong></p>"
         f"{definitions(_choice(threshold))}</div>"
-        f'<div class="panel">{_outcomes(threshold.get("test"))}</div>'
         f'<div class="panel">{_rates(threshold)}</div>'
     )
 
@@ -36,40 +37,27 @@ def _choice(threshold: dict[str, Any]) -> list[tuple[str, str]]:
     return [("Rule", text(words)), ("Chosen on", text(threshold.get("chosen_on") or "not stated"))]
 
 
-def _outcomes(test: dict[str, Any] | None) -> str:
-    """Draw what happens to the two kinds of test pairs, in counts."""
-    if not test:
-        return none_here("None: the threshold was not tried on test identities.")
-    genuine, impostor = test["genuine_pairs"], test["impostor_pairs"]
-    return (
-        '<h3>On the test identities</h3><ul class="outcomes">'
-        + _outcome("genuine", genuine, test["frr"], "rejected", "FRR")
-        + _outcome("impostor", impostor, test["far"], "accepted", "FAR")
-        + "</ul>"
-    )
-
-
-def _outcome(kind: str, pairs: int, error: float | None, wrong: str, rate: str) -> str:
-    if not pairs or error is None or not isfinite(error):
-        return f'<li class="{kind}"><p><b>0</b> {kind} pairs: {rate} {percent(None)}</p></li>'
-    right = "accepted" if wrong == "rejected" else "rejected"
-    # The rate is a count over `pairs`, so the product is that count to rounding.
-    missed = round(error * pairs)
-    return (
-        f'<li class="{kind}"><p><b>{count(pairs)}</b> {kind} pairs</p>'
-        f'<div class="split" aria-hidden="true" style="--wrong:{error:.5f}"><i></i><b></b></div>'
-        f'<p class="ends"><span>{count(pairs - missed)} {right}</span>'
-        f"<span>{count(missed)} wrongly {wrong}, {rate} {percent(error)}</span></p></li>"
-    )
-
-
 def _rates(threshold: dict[str, Any]) -> str:
-    sides = [threshold.get("calibration") or {}, threshold.get("test") or {}]
-    rows = [
-        ("FAR", *(percent(side.get("far")) for side in sides)),
-        ("FRR", *(percent(side.get("frr")) for side in sides)),
-        ("Accuracy", *(percent(side.get("accuracy")) for side in sides)),
-        ("Genuine pairs", *(count(side.get("genuine_pairs")) for side in sides)),
-        ("Impostor pairs", *(count(side.get("impostor_pairs")) for side in sides)),
-    ]
-    return table("Rates at the threshold", ("Rate", "Calibration", "Test"), rows)
+    calibration = {**threshold, **(threshold.get("calibration") or {})}
+    sides = [calibration, threshold.get("test") or {}]
+    rows = [(name, *(_rate(side, key) for side in sides)) for name, key in RATES]
+    for kind, wrong in (("impostor", "false_accepts"), ("genuine", "false_rejects")):
+        rows.append((f"{kind.title()} pairs", *(_pairs(side, kind, wrong) for side in sides)))
+    names = {key: f"{name} on test" for name, key in RATES}
+    why = reasons(threshold.get("test") or {}, names)
+    untried = none_here("None: the threshold was not tried on test identities.")
+    written = table("Rates at the threshold", ("Rate", "Calibration", "Test"), rows)
+    return written + why if threshold.get("test") else written + untried
+
+
+def _rate(side: dict[str, Any], key: str) -> str:
+    ends = side.get(f"{key}_interval")
+    written = percent(side.get(key))
+    return f"{written} ({interval(ends, percent)})" if ends else written
+
+
+def _pairs(side: dict[str, Any], kind: str, wrong: str) -> str:
+    pairs, errors = side.get(f"{kind}_pairs"), side.get(wrong)
+    if errors is None:
+        return count(pairs)
+    return f"{count(pairs)}, {count(errors)} wrong"

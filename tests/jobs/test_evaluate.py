@@ -5,8 +5,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from cospair import data
-from cospair.jobs import evaluate
-from cospair.jobs.evaluate import embed, unseen_people
+from cospair.jobs import EvaluationPlan, evaluate
+from cospair.jobs.pictures import embedded, unseen_people
 from cospair.jobs.run_folder import RunFolder
 
 
@@ -14,7 +14,7 @@ def test_figures_are_those_of_the_embeddings(faces_run):
     result = json.loads((faces_run / "figures.json").read_text())
     model, threshold, record = RunFolder(faces_run).load()
     images = unseen_people(record, None)
-    unit = embed(model, images).double().numpy()
+    unit = embedded(model, images)[0].double().numpy()
     unit /= np.linalg.norm(unit, axis=1, keepdims=True)
     first, second = np.triu_indices(len(unit), 1)
     scores = (unit[first] * unit[second]).sum(1)
@@ -33,7 +33,7 @@ def test_figures_are_those_of_the_embeddings(faces_run):
 
 def test_the_hardest_pairs_are_listed(faces_run):
     hardest = json.loads((faces_run / "figures.json").read_text())["hard_pairs"]
-    assert [len(hardest["impostor"]), len(hardest["genuine"])] == [12, 12]
+    assert [len(hardest["impostor"]), len(hardest["genuine"])] == [60, 60]
     assert all(pair["first_identity"] != pair["second_identity"] for pair in hardest["impostor"])
     assert all(pair["first_identity"] == pair["second_identity"] for pair in hardest["genuine"])
 
@@ -46,7 +46,7 @@ def test_the_report_is_one_page(faces_run):
 
 
 def test_other_data_is_evaluated_whole(faces_run):
-    result = evaluate(faces_run, "digits", resamples=0)
+    result = evaluate(faces_run, "digits", plan=EvaluationPlan(resamples=0))
     assert result["data"]["name"] == "digits"
     assert result["data"]["test"] == {"identities": 10, "pictures": 1797}
 
@@ -61,10 +61,11 @@ def test_data_that_has_changed_is_refused(faces_run):
 
 
 def test_a_folder_that_is_no_run(tmp_path):
+    (tmp_path / "people").mkdir()
     with pytest.raises(
         ValueError, match=r"without model.safetensors, threshold.json, run.json; train"
     ):
-        evaluate(tmp_path)
+        evaluate(tmp_path / "people", plan=EvaluationPlan(run=tmp_path))
 
 
 def test_unseen_people_are_only_those(faces_run):
@@ -74,3 +75,24 @@ def test_unseen_people_are_only_those(faces_run):
     assert {data.faces().identities[i] for i in set(images.labels.tolist())} == set(
         record["data"]["test_identities"]
     )
+
+
+def test_the_report_shows_pictures_of_both_sides(faces_run, tmp_path, monkeypatch):
+    images = unseen_people(json.loads((faces_run / "run.json").read_text()), None)
+    for side, rows in (("q", range(0, 100, 5)), ("g", range(2, 100, 5))):
+        for row in rows:
+            folder = tmp_path / side / images.identities[images.labels[row]]
+            folder.mkdir(parents=True, exist_ok=True)
+            images.picture(row).save(folder / f"{side}{row}.png")
+    shown = []
+    monkeypatch.setattr("cospair.report.write_report", lambda *given: shown.append(given))
+    plan = EvaluationPlan(run=faces_run, gallery=tmp_path / "g", resamples=0)
+    result = evaluate(tmp_path / "q", plan=plan, report=tmp_path / "page.html")
+    picture = shown[0][1]
+    sides = [data.load(str(tmp_path / side)) for side in ("q", "g")]
+    pairs = result["hard_pairs"]["genuine"]
+    assert any(pair["first"] < 20 <= pair["second"] for pair in pairs)
+    for pair in pairs:
+        for row in (pair["first"], pair["second"]):
+            expected = sides[row // 20].picture(row % 20)
+            assert picture(row).tobytes() == expected.tobytes()

@@ -8,7 +8,7 @@ from PIL import Image
 
 from cospair import data
 from cospair.evaluation import Threshold
-from cospair.jobs import evaluate, train
+from cospair.jobs import EvaluationPlan, evaluate, train
 from cospair.models import file_sha256
 from cospair.recipes import FROM_SCRATCH
 
@@ -52,7 +52,7 @@ def test_from_scratch_on_digits_and_on_a_folder_with_broken_files(tmp_path):
     record = train("digits", out=tmp_path / "digits", recipe=recipe, test=3, seed=0)
     assert record["model"]["name"] == "conv"
     assert "kept out of training" in record["threshold"]["chosen_on"]
-    result = evaluate(tmp_path / "digits", resamples=0)
+    result = evaluate(tmp_path / "digits", plan=EvaluationPlan(resamples=0))
     assert result["data"]["test"]["identities"] == 3
     generator = np.random.default_rng(0)
     for person in range(12):

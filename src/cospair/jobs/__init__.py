@@ -5,8 +5,10 @@ calls and puts together. Its result is a plain dict.
 """
 
 from cospair.jobs.demo import demo
+from cospair.jobs.embed import embed
 from cospair.jobs.evaluate import evaluate
 from cospair.jobs.match import match
+from cospair.jobs.plan import EvaluationPlan
 from cospair.jobs.train import train
 
-__all__ = ["demo", "evaluate", "match", "train"]
+__all__ = ["EvaluationPlan", "demo", "embed", "evaluate", "match", "train"]

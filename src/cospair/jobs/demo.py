@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from cospair.gallery import Gallery
-from cospair.jobs.evaluate import embed, evaluate, unseen_people
+from cospair.jobs.evaluate import evaluate
+from cospair.jobs.pictures import embedded, unseen_people
 from cospair.jobs.run_folder import RunFolder, write_json
 from cospair.jobs.train import train
 from cospair.recipes import Recipe
@@ -52,7 +53,7 @@ def _ask(folder: RunFolder, seed: int) -> dict[str, Any]:
     """Enrol the test people but for one picture, and ask who that picture shows."""
     model, threshold, record = folder.load()
     images = unseen_people(record, None)
-    embeddings = embed(model, images)
+    embeddings, _ = embedded(model, images)
     query = int(np.random.default_rng(seed).integers(len(images)))
     others = [i for i in range(len(images)) if i != query]
     gallery = Gallery(threshold)

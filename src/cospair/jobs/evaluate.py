@@ -1,116 +1,103 @@
-"""The job `evaluate`: a finished run and people it has never seen to figures and a report."""
+"""The job `evaluate`: figures, and a report, of whatever people have: a run, pictures, files."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
-from cospair import data, evaluation, models
-from cospair.data import ImageSet
+from cospair.jobs.compare import compared
+from cospair.jobs.plan import EvaluationPlan
+from cospair.jobs.progress import bars
+from cospair.jobs.results import Evaluated, evaluated
 from cospair.jobs.run_folder import RunFolder, write_json
-from cospair.jobs.train import picture_hashes, provenance
+from cospair.jobs.subjects import kind_of
+
+_Place = str | os.PathLike[str]
 
 
 def evaluate(
-    run: str | Path,
-    dataset: str | None = None,
+    source: _Place,
+    other: _Place | None = None,
     *,
-    report: str | Path | None = None,
+    plan: EvaluationPlan | None = None,
+    report: _Place | None = None,
+    save: _Place | None = None,
     command: str = "",
-    resamples: int = 1000,
+    progress: bool = False,
 ) -> dict[str, Any]:
-    """Verification and retrieval figures of a run on people unseen in training.
+    """Verification and retrieval figures on people unseen in training.
 
     Args:
-        run: Folder that `train` finished.
-        dataset: 'faces', 'digits' or a folder of other people's pictures; None: the run's own data,
-            the test people it kept out.
+        source: A folder that `train` finished: the people it kept unseen; a folder of pictures,
+            with `plan.run`; a file of embeddings; or a file of scores.
+        other: A second source of the same people in the same order, to compare with. After a run
+            also 'faces', 'digits' or a folder of other people's pictures, which are then evaluated
+            with the run's model.
+        plan: What else is asked for; None: the defaults.
         report: Where to write the HTML report; None: no report.
+        save: Where to write the result as JSON; None: nowhere.
         command: What the user typed, for the record.
-        resamples: Bootstrap resamples of the intervals; 0 for none.
+        progress: Show bars on standard error.
 
     Returns:
-        The whole result; that of the run's own test people also goes to its `figures.json`.
+        The whole result; that of a run's own test people, where no gallery and no other threshold
+        was asked for, also goes to its `figures.json`. Of two sources that are compared: "a", "b"
+        (results) and "comparison".
 
     Raises:
-        ValueError: If the run or the data is not usable, in one sentence.
+        TypeError: If identities in a file are floats.
+        ValueError: If a source or an option is not usable, in one sentence.
     """
-    folder = RunFolder(Path(run))
-    model, threshold, record = folder.load()
-    images = unseen_people(record, dataset)
-    pictures = models.prepared_all((images.picture(i) for i in range(len(images))), model.config)
-    _check_unseen(record, pictures, images)
-    embeddings = model.embed(pictures)
-    pairs = evaluation.pair_scores(embeddings, images.labels)
-    verification = evaluation.verification_figures(
-        embeddings, images.labels, resamples=resamples, seed=record["seed"]
-    )
-    result = {
-        "title": f"{images.name}: {verification['identities']} people never seen in training",
-        "command": command,
-        **provenance(record["seed"]),
-        "data": {
-            "name": images.name,
-            "credit": images.credit,
-            "skipped": list(images.skipped),
-            "train": record["data"]["train"],
-            "test": {"identities": len(np.unique(images.labels)), "pictures": len(images)},
-        },
-        "model": record["model"],
-        "verification": verification,
-        "retrieval": evaluation.retrieval_figures(
-            embeddings, images.labels, resamples=resamples, seed=record["seed"]
-        ),
-        "threshold": {
-            **record["threshold"],
-            "test": evaluation.rates_at(pairs.scores, pairs.same, threshold.threshold),
-        },
-        "hard_pairs": evaluation.hardest_pairs(pairs, images.labels, images.identities),
-    }
-    if dataset is None:
-        write_json(folder.figures, result)
+    plan = plan or EvaluationPlan()
+    _check_places(report, save)
+    own = other is None and kind_of(source, plan) == "run"
+    with bars(shown=progress) as bar:
+        if other is not None and not _are_pictures_for(source, other, plan):
+            result = compared(source, other, plan, bar, command=command)
+            _write_comparison(result, report, save)
+            return result
+        found = evaluated(
+            source,
+            plan,
+            bar,
+            dataset=None if other is None else str(other),
+            command=command,
+            with_map=report is not None,
+        )
+    if own and plan.asks_nothing_of_a_run:
+        write_json(RunFolder(Path(source)).figures, found.result)
+    _write(found, report, save)
+    return found.result
+
+
+def _are_pictures_for(source: _Place, other: _Place, plan: EvaluationPlan) -> bool:
+    """Whether `other` is a set of pictures to evaluate a run on, not a rival of it."""
+    return kind_of(source, plan) == "run" and kind_of(other, plan) == "pictures"
+
+
+def _check_places(*places: _Place | None) -> None:
+    """Refuse a file in a folder that is not there, before the work and not after it."""
+    for place in places:
+        if place is not None and not Path(place).absolute().parent.is_dir():
+            raise ValueError(
+                f"{place} must lie in a folder that exists; got none; make it or choose another"
+            )
+
+
+def _write(found: Evaluated, report: _Place | None, save: _Place | None) -> None:
+    if save is not None:
+        write_json(Path(save), found.result)
     if report is not None:
         from cospair.report import write_report
 
-        write_report(result, images.picture, report)
-    return result
+        write_report(found.result, found.picture, Path(report))
 
 
-def unseen_people(record: dict[str, Any], dataset: str | None) -> ImageSet:
-    """Pictures of the people a run kept out of training, or all of another set."""
-    if dataset is not None:
-        return data.load(dataset)
-    images = data.load(record["data"]["source"])
-    held = set(record["data"]["test_identities"])
-    rows = [i for i, label in enumerate(images.labels) if images.identities[label] in held]
-    found = {images.identities[label] for label in images.labels[rows]}
-    if found != held:
-        raise ValueError(
-            f"data must hold the {len(held)} test people the run kept out, got "
-            f"{record['data']['source']} without {', '.join(sorted(held - found)[:3])}; restore it "
-            "or name other data"
-        )
-    return images.subset(np.array(rows))
+def _write_comparison(result: dict[str, Any], report: _Place | None, save: _Place | None) -> None:
+    if save is not None:
+        write_json(Path(save), result)
+    if report is not None:
+        from cospair.report import write_comparison
 
-
-def _check_unseen(record: dict[str, Any], pictures: torch.Tensor, images: ImageSet) -> None:
-    """Refuse pictures that the model was trained on, under whatever name they come."""
-    trained = set(record["train_pictures"])
-    seen = [i for i, found in enumerate(picture_hashes(pictures)) if found in trained]
-    if seen:
-        who = sorted({images.identities[images.labels[i]] for i in seen})
-        raise ValueError(
-            f"data must be people never seen in training, got {len(seen)} pictures the model was "
-            f"trained on, of {', '.join(who[:3])}{' and others' if len(who) > 3 else ''}; leave "
-            "the "
-            "data out to evaluate the people the run kept unseen"
-        )
-
-
-def embed(model: models.Embedder, images: ImageSet) -> torch.Tensor:
-    """Embeddings float32 [n, d] of a set's pictures."""
-    pictures = models.prepared_all((images.picture(i) for i in range(len(images))), model.config)
-    return model.embed(pictures)
+        write_comparison(result["a"], result["b"], result["comparison"], Path(report))

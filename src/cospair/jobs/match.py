@@ -7,7 +7,7 @@ from typing import Any
 
 from cospair import data
 from cospair.gallery import Gallery
-from cospair.jobs.evaluate import embed
+from cospair.jobs.pictures import embedded
 from cospair.jobs.run_folder import RunFolder
 
 
@@ -34,7 +34,7 @@ def match(
     if reference.is_dir():
         images = data.image_folder(reference)
         names = [images.identities[label] for label in images.labels]
-        gallery.enrol(names, embed(model, images))
+        gallery.enrol(names, embedded(model, images)[0])
     else:
         enrolled = model.prepare(data.read_picture(reference))
         gallery.enrol([reference.name], model.embed(enrolled.unsqueeze(0)))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cospair import models
-from cospair.evaluation import Threshold
+from cospair.evaluation import Calibration, Threshold
 from cospair.files import write_whole
 
 RECORDED = {"created", "versions", "seed", "data", "model", "threshold", "train_pictures"}
@@ -33,6 +33,17 @@ class RunFolder:
     def threshold(self) -> Path:
         """The threshold artefact, JSON."""
         return self.path / "threshold.json"
+
+    @property
+    def calibration(self) -> Path:
+        """What scores are worth as probabilities, JSON."""
+        return self.path / "calibration.json"
+
+    @property
+    def begun(self) -> bool:
+        """Whether training has left anything here."""
+        places = (self.model, self.threshold, self.record, self.checkpoints)
+        return any(place.exists() for place in places)
 
     @property
     def record(self) -> Path:
@@ -74,6 +85,22 @@ class RunFolder:
                 f"{found[:12]} beside a threshold for {threshold.model_sha256[:12]}; train again"
             )
         return models.load_embedder(self.model), threshold, record
+
+    def load_calibration(self) -> Calibration | None:
+        """The run's calibration; None for a run of an earlier version.
+
+        Raises:
+            ValueError: If the file is damaged.
+        """
+        if not self.calibration.is_file():
+            return None
+        try:
+            return Calibration.from_json(self.calibration)
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"run must hold the calibration that `cospair train` wrote, got a damaged "
+                f"{self.calibration}; train again"
+            ) from None
 
     def _record(self) -> dict[str, Any]:
         try:

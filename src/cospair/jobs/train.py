@@ -17,8 +17,9 @@ from torch import Tensor
 import cospair
 from cospair import data, evaluation, models, recipes, training
 from cospair.data import ImageSet
-from cospair.evaluation import PairScores, Threshold
+from cospair.evaluation import Calibration, PairScores, Threshold
 from cospair.files import write_whole
+from cospair.jobs.pictures import picture_hashes
 from cospair.jobs.run_folder import RunFolder, write_json
 from cospair.models import Embedder
 from cospair.recipes import Recipe
@@ -83,6 +84,7 @@ def train(
     model_sha256 = models.save_embedder(trained.model, folder.model)
     threshold = _choose(trained, rule, model_sha256)
     threshold.to_json(folder.threshold)
+    _calibration(trained, model_sha256).to_json(folder.calibration)
     record = {
         **provenance(seed),
         "data": _data_card(images, dataset, train_rows, test_rows),
@@ -99,11 +101,6 @@ def train(
     write_json(folder.record, record)
     folder.figures.unlink(missing_ok=True)  # another model's
     return record
-
-
-def picture_hashes(pictures: Tensor) -> list[str]:
-    """The first 16 hexadecimal digits of the SHA-256 of each prepared picture."""
-    return [sha256(picture.numpy().tobytes()).hexdigest()[:16] for picture in pictures]
 
 
 def _check_enough(images: ImageSet, train_rows: np.ndarray, test_rows: np.ndarray) -> None:
@@ -232,6 +229,16 @@ def _choose(trained: _Trained, rule: evaluation.Rule | None, model_sha256: str) 
         rule=rule,
         far_target=_FAR if rule == "far" else None,
         identities=np.concatenate(trained.identities),
+        chosen_on=trained.chosen_on,
+        model_sha256=model_sha256,
+    )
+
+
+def _calibration(trained: _Trained, model_sha256: str) -> Calibration:
+    """What a score is worth, from the pairs that the threshold was chosen on."""
+    return evaluation.calibrate(
+        np.concatenate([pairs.scores for pairs in trained.calibration]),
+        np.concatenate([pairs.same for pairs in trained.calibration]),
         chosen_on=trained.chosen_on,
         model_sha256=model_sha256,
     )

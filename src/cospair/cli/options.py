@@ -1,0 +1,34 @@
+"""Options that several verbs share, and what was typed."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, nothing else.")]
+Seed = Annotated[
+    int,
+    typer.Option(
+        min=0, max=2**31 - 1, help="The same seed gives the same split, model and figures."
+    ),
+]
+Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for everything that is written.")]
+
+
+class RuleName(str, Enum):
+    """Rules for choosing a threshold."""
+
+    accuracy = "accuracy"
+    balanced = "balanced"
+    eer = "eer"
+    far = "far"
+
+
+def typed() -> str:
+    """The command as the user typed it."""
+    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])

@@ -1,0 +1,114 @@
+"""The verb `train`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cospair.cli import show
+from cospair.cli.options import AsJson, Out, RuleName, Seed
+
+
+class Encoder(str, Enum):
+    """Encoders by name."""
+
+    pretrained = "efficientnet-lite0"
+    conv = "conv"
+
+
+def train(
+    data: Annotated[
+        str,
+        typer.Argument(
+            help="'faces', 'digits', or a folder root/identity/*.jpg of at least 8 identities.",
+            show_default=False,
+        ),
+    ],
+    out: Out = Path("cospair-run"),
+    encoder: Annotated[
+        Encoder,
+        typer.Option(
+            help="efficientnet-lite0: a head on a pretrained network; conv: small, from scratch."
+        ),
+    ] = Encoder.pretrained,
+    test: Annotated[
+        float,
+        typer.Option(
+            help="Identities kept unseen for evaluate: a share below 1, or a number from 2."
+        ),
+    ] = 0.25,
+    rule: Annotated[
+        RuleName | None,
+        typer.Option(
+            help="How the threshold is chosen. far: at most 1 % of different people accepted; "
+            "eer: as many false accepts as false rejects; accuracy: most right decisions; "
+            "balanced: the same with both kinds of pair weighing alike.",
+            show_default="far; eer where there are too few pictures for it",
+        ),
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(min=1, help="Training steps.", show_default="100; conv 300"),
+    ] = None,
+    margin: Annotated[
+        float | None,
+        typer.Option(
+            help="Different people cost above this cosine similarity, -1 to 1.",
+            show_default="0.1; conv 0.25",
+        ),
+    ] = None,
+    positive_margin: Annotated[
+        float | None,
+        typer.Option(
+            help="The same person costs below this cosine similarity, -1 to 1.",
+            show_default="0.4; conv 1",
+        ),
+    ] = None,
+    mirror: Annotated[
+        bool, typer.Option(help="A mirror image shows the same identity (not so for writing).")
+    ] = True,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Train an encoder on labelled pictures and choose its threshold; resumes if interrupted."""
+    from cospair import jobs, recipes
+
+    given = {
+        "steps": steps,
+        "margin": margin,
+        "positive_margin": positive_margin,
+        "mirror": mirror,
+    }
+    recipe = replace(
+        recipes.RECIPES[encoder.value],
+        **{name: value for name, value in given.items() if value is not None},
+    )
+    record = jobs.train(
+        data,
+        out=out,
+        recipe=recipe,
+        test=_held_out(test),
+        rule=None if rule is None else rule.value,
+        seed=seed,
+        progress=not as_json,
+    )
+    if as_json:
+        return show.as_json(record)
+    show.training(record, out)
+
+
+def _held_out(test: float) -> int | float:
+    """`--test` as a share or a number of identities."""
+    if 0 < test < 1:
+        return test
+    if math.isfinite(test) and test >= 2 and test == math.floor(test):
+        return int(test)
+    raise ValueError(
+        f"--test must be a share above 0 and below 1, or a whole number of identities from 2, got "
+        f"{test:g}; give one of them"
+    )

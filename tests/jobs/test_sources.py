@@ -274,3 +274,13 @@ def test_the_result_is_saved_and_its_place_checked_first(tmp_path):
     assert json.loads((tmp_path / "f.json").read_text()) == json.loads(json.dumps(result))
     with pytest.raises(ValueError, match=r"r\.html must lie in a folder that exists; got none"):
         evaluate("no such source.npz", report=tmp_path / "none" / "r.html")
+
+
+def test_a_person_called_0_in_both_files_is_a_person(tmp_path):
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(5), 4)
+    for first in (0, 1):
+        query = embeddings(tmp_path / "q.npz", rng.normal(size=(20, 16)), labels + first)
+        gallery = embeddings(tmp_path / "g.npz", rng.normal(size=(20, 16)), labels + first)
+        figures = evaluate(query, plan=plan(gallery=gallery))["verification"]
+        assert (figures["pictures"], figures["genuine_pairs"]) == (40, 140)

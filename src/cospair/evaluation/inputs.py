@@ -32,6 +32,8 @@ def real_numbers(name: str, values: Array, dimensions: int) -> NDArray[np.float6
         raise ValueError(
             f"{name} must be {shape}; got shape {array.shape}; reshape them to {shape}."
         )
+    if dimensions == 2 and not array.shape[1]:
+        raise ValueError(f"{name} must have features; got shape {array.shape}; pass [n, d], d > 0.")
     array = array.astype(np.float64) + 0.0  # -0.0 and 0.0 become one score
     bad = ~np.isfinite(array)
     if bad.any():
@@ -95,6 +97,12 @@ def check_share(name: str, value: float) -> None:
     """Refuse a rate that is asked for but lies outside (0, 1]."""
     if not 0 < value <= 1:
         raise ValueError(f"{name} must lie in (0, 1]; got {value!r}; pass a share such as 0.01.")
+
+
+def check_most(name: str, most: int) -> None:
+    """Refuse a list's length that is no number of pairs."""
+    if most < 0:
+        raise ValueError(f"{name} must be at least 0; got {most!r}; pass a list's length.")
 
 
 def check_resamples(resamples: int) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cospair.evaluation.bootstrap.intervals import account
 from cospair.evaluation.inputs import unit_rows
 from cospair.evaluation.verification.pairs import TILE_CELLS, cosines
 from cospair.jobs.progress import Say
@@ -58,5 +59,10 @@ def _rates(genuine: int, impostors: int, true_accepts: int, false_accepts: int) 
         "accuracy": right / (genuine + impostors),
         "balanced_accuracy": 1 - (far + frr) / 2,
         **dict.fromkeys(("far_interval", "frr_interval", "accuracy_interval")),
-        "interval": {"notes": dict.fromkeys(("far", "frr", "accuracy"), NOTE)},
+        "interval": account(
+            "none",
+            {"notes": dict.fromkeys(("far", "frr", "accuracy"), NOTE)},
+            resamples=0,
+            seed=0,
+        ),
     }

@@ -12,7 +12,7 @@ from cospair.data import LfwPairs
 from cospair.evaluation import PairScores
 from cospair.evaluation.inputs import unit_rows
 from cospair.evaluation.verification.figures import HELD_PAIRS
-from cospair.evaluation.verification.pairs import SCORE_DECIMALS
+from cospair.evaluation.verification.pairs import SCORE_DECIMALS, TILE_CELLS
 from cospair.jobs.large_sets import rates_over_all
 from cospair.jobs.operating_point import (
     OperatingPoint,
@@ -217,5 +217,8 @@ def _open_set(
 def scores_of(rows: Any, first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[Any]:
     """Cosine similarities [p] of some pairs of rows, rounded as those of all pairs are."""
     unit = unit_rows("embeddings", rows)
-    scores = np.clip((unit[first] * unit[second]).sum(axis=1), -1.0, 1.0)
-    return np.round(scores, SCORE_DECIMALS) + 0.0
+    scores, step = np.empty(len(first)), max(1, TILE_CELLS // unit.shape[1])
+    for start in range(0, len(first), step):
+        part = slice(start, start + step)
+        scores[part] = (unit[first[part]] * unit[second[part]]).sum(axis=1)
+    return np.round(np.clip(scores, -1.0, 1.0), SCORE_DECIMALS) + 0.0

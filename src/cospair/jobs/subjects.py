@@ -204,7 +204,8 @@ def together(people: People, gallery: People) -> People:
     _check_other_pictures(people, gallery)
     named = np.ones(len(gallery), bool)
     if gallery.labels.dtype.kind == "i":
-        named = ~np.isin(gallery.labels, NOBODY)
+        # 0 is a person where a query shows it, as in sets numbered from 0
+        named = ~np.isin(gallery.labels, np.setdiff1d(NOBODY, people.labels[people.labels == 0]))
     kept = np.flatnonzero(named)
 
     def picture(row: int) -> Image:

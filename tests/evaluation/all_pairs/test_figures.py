@@ -214,3 +214,18 @@ def test_without_resamples_every_interval_has_its_reason():
 def test_what_cannot_be_counted(x, labels, options, error, words):
     with pytest.raises(error, match=words):
         all_pairs_figures(x, labels, **options)
+
+
+def test_progress_ends_at_its_end_and_lists_have_a_length(monkeypatch):
+    rng = np.random.default_rng(0)
+    rows, labels = rng.normal(size=(60, 5)), np.repeat(np.arange(3), 20)
+    monkeypatch.setattr(score_axis, "HELD", 70)
+    steps = []
+    all_pairs_figures(rows, labels, resamples=0, progress=lambda *step: steps.append(step))
+    assert steps[-1][0] == steps[-1][1]
+    found = all_pairs_figures(rows, labels, resamples=0, hardest=10**11)["hardest"]
+    assert [len(found["genuine"]), len(found["impostor"])] == [570, 1200]
+    with pytest.raises(ValueError, match="hardest must be at least 0; got -1; pass a list"):
+        all_pairs_figures(rows, labels, hardest=-1)
+    with pytest.raises(ValueError, match=r"embeddings must have features; got shape \(60, 0\)"):
+        all_pairs_figures(rows[:, :0], labels)

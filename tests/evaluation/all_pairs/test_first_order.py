@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from cospair.evaluation import all_pairs_figures
 from cospair.evaluation.all_pairs.first_order import GRID, _figures, grid_over, intervals_over
 from cospair.evaluation.bootstrap.resampling import multiplicities
 from cospair.evaluation.verification.roc import auc, equal_error_rate
 from cospair.kernels.tallies import Cells
 
-PEOPLE, BINS = 12, 9
+PEOPLE, BINS = 16, 9
 
 
 def pairs_of(seed: int):
@@ -101,3 +102,24 @@ def test_many_identities_get_a_coarser_grid():
     sample = np.arange(-500.0, 500.0)
     assert int(grid_over(cells, sample, 1 << 20).max()) < int(grid_over(cells, sample, 10).max())
     assert int(grid_over(cells, np.empty(0), 10).max()) > 0
+
+
+def test_few_people_and_one_who_meets_most_have_no_interval():
+    rng = np.random.default_rng(0)
+    for labels, reason in (
+        (np.repeat(np.arange(14), 10), "14 identities are too few"),
+        (np.append(np.repeat(np.arange(30), 5), np.full(150, 30)), "one identity takes part in"),
+    ):
+        found = all_pairs_figures(rng.normal(size=(len(labels), 8)), labels, resamples=100)
+        assert found["auc_interval"] is None
+        assert found["eer_interval"] is None
+        assert all(reason in note for note in found["interval"]["notes"].values())
+
+
+def test_resamples_without_genuine_pairs_are_undefined():
+    rng = np.random.default_rng(0)
+    labels = np.concatenate([[0, 0, 1, 1], np.arange(2, 22)])  # two people have genuine pairs
+    found = all_pairs_figures(rng.normal(size=(24, 8)), labels, resamples=200)
+    notes = found["interval"]["notes"]
+    assert "undefined in" in notes["auc"]
+    assert "undefined in" in notes["eer"]

@@ -109,3 +109,15 @@ def test_slots_by_hand():
     steps = np.array([0.2, 0.6])  # from the top: above, at 0.6, between, at 0.2, below
     slots = slots_of(np.array([0.9, 0.6, 0.5, 0.3, 0.2, -1.0]), steps)
     assert slots.tolist() == [0, 1, 2, 2, 3, 4]
+
+
+def test_pairs_of_millions_of_people_are_kept_apart():
+    people = 3_000_000
+    slots = np.array([900_000, 900_000, 900_000, 2, 2])
+    low = np.array([5, people - 2, 5, 5, 0])
+    codes = np.stack([np.full(5, people - 1), low], axis=1)
+    found = resampling.merged_meetings(slots, codes, 900_000, None)
+    assert found.second.tolist() == [people - 1] * 4
+    assert found.first.tolist() == [0, 5, 5, people - 2]
+    assert found.copies.tolist() == [1, 1, 2, 1]
+    assert found.ends[[0, 2, 3, 900_000, 900_001]].tolist() == [0, 0, 1, 1, 2]

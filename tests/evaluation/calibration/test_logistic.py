@@ -5,6 +5,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
+from cospair.evaluation import calibrate
 from cospair.evaluation.calibration.logistic import log_odds, odds_at_ends, separable, shares_of
 
 
@@ -90,3 +91,11 @@ def test_shares_and_odds_go_back_and_forth():
     shares = shares_of(odds)
     assert (shares[0], shares[2], shares[4]) == (0.0, 0.5, 1.0)
     np.testing.assert_allclose(log_odds(shares[1:4]), odds[1:4], rtol=1e-12)
+
+
+@pytest.mark.parametrize("outlier", [-1e8, -1e9, -1e10, 1e12])
+def test_a_score_of_another_scale_is_refused(outlier):
+    scores = np.array([0.9, 0.6, 0.5, 0.4, 0.3, 0.2, outlier])
+    same = np.array([True, False, True, False, True, False, False])
+    with pytest.raises(ValueError, match="scores must lie on one scale"):
+        calibrate(scores, same)

@@ -44,3 +44,13 @@ def test_histogram_is_numpys(pairs):
     assert found["edges"] == edges.tolist()
     assert found["genuine"] == np.histogram(scores[same], edges)[0].tolist()
     assert found["impostor"] == np.histogram(scores[~same], edges)[0].tolist()
+
+
+@pytest.mark.parametrize("high", [1.0, 1e-300, -0.5])
+def test_scores_with_no_float_between_them_have_a_histogram(high):
+    low = np.nextafter(high, -np.inf)
+    curve = counted_curve(np.array([high, low, low]), np.array([True, True, False]))
+    found = histogram(curve)
+    assert sum(found["genuine"]) == 2
+    assert sum(found["impostor"]) == 1
+    assert (np.diff(found["edges"]) > 0).all()

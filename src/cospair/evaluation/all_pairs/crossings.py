@@ -29,6 +29,7 @@ from cospair.evaluation.verification.curves import Curve
 from cospair.kernels.tallies import Request, Tallied, cells_over
 
 CAPACITY = 3 << 21  # impostor scores that are collected near a crossing
+TOGETHER = 4  # crossings that have this room to themselves; more of them share it
 
 Crossed = Callable[[int, int], bool]  # of (impostors, genuine) accepted; once true, true below
 
@@ -131,7 +132,8 @@ def guessed_windows(guess: Guess, shares: list[float], pairs: int) -> list[tuple
     sample = guess.impostors[::-1]
     if not len(sample):
         return []
-    most = 0.45 * CAPACITY * len(sample) / max(pairs, 1)
+    shared = min(1.0, TOGETHER / max(len(shares), 1))
+    most = 0.45 * CAPACITY * shared * len(sample) / max(pairs, 1)
     windows = []
     for share in shares:
         rank = share * len(sample)

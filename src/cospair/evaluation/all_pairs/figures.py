@@ -42,7 +42,13 @@ from cospair.evaluation.all_pairs.score_axis import (
 )
 from cospair.evaluation.bootstrap.draws import Progress
 from cospair.evaluation.bootstrap.intervals import account
-from cospair.evaluation.inputs import Array, check_both_kinds, check_resamples, check_share
+from cospair.evaluation.inputs import (
+    Array,
+    check_both_kinds,
+    check_most,
+    check_resamples,
+    check_share,
+)
 from cospair.evaluation.verification.curves import (
     Curve,
     equal_error,
@@ -51,6 +57,7 @@ from cospair.evaluation.verification.curves import (
 )
 from cospair.evaluation.verification.drawing import HISTOGRAM_BINS, drawn_curve
 from cospair.evaluation.verification.exact import share, sum_of_products
+from cospair.evaluation.verification.summary import tar_name, with_interval
 from cospair.kernels.tallies import Cells, Request, Tallied, cells_over
 
 EER = "eer"
@@ -77,7 +84,7 @@ def all_pairs_figures(
         resamples: Resamples of the identity bootstrap: 0 (no intervals) or at least 100.
         seed: Seed of the bootstrap.
         progress: Called now and then with (done, of); `of` grows if another sweep is needed.
-        hardest: Length at most of two more lists, of the hardest pairs.
+        hardest: Length at most of two more lists, of the hardest pairs; 0 up.
 
     Returns:
         As `verification_figures`: the figures and thresholds are exact. "roc" holds at most 500
@@ -98,22 +105,25 @@ def all_pairs_figures(
     for target in far:
         check_share("each far", target)
     check_resamples(resamples)
+    check_most("hardest", hardest)
     unit, codes = checked_rows(embeddings, labels)
     axis = ScoreAxis(unit, codes, progress)
+    hardest = min(hardest, max(axis.genuine_pairs, axis.impostor_pairs))
     check_both_kinds(axis.genuine_pairs, axis.impostor_pairs)
     seen = _Seen(axis, far, max(hardest, 1), by_person=resamples > 0)
     seen.sweep()
     curves = curves_at(axis, seen.search, seen.found, seen.highest)
-    points = {target: operating_point(curves[_name(target)], target) for target in far}
+    axis.finish()
+    points = {target: operating_point(curves[tar_name(target)], target) for target in far}
     exact: dict[str, float | None] = {
         "auc": share(seen.twice_area, 2 * axis.impostor_pairs * axis.genuine_pairs),
         EER: float(equal_error(curves[EER].impostors, curves[EER].genuine)),
-        **{_name(target): point["tar"] for target, point in points.items()},
+        **{tar_name(target): point["tar"] for target, point in points.items()},
     }
     bootstrap = intervals_over(
         *seen.by_person,
         exact,
-        [(_name(target), target) for target in far],
+        [(tar_name(target), target) for target in far],
         resamples=resamples,
         seed=seed,
     )
@@ -127,7 +137,7 @@ def all_pairs_figures(
         "eer": exact[EER],
         "eer_interval": bootstrap["intervals"][EER],
         "eer_threshold": equal_error_threshold(curves[EER]),
-        "tar_at_far": [_with_interval(points[target], bootstrap) for target in far],
+        "tar_at_far": [with_interval(points[target], bootstrap) for target in far],
         "interval": account(NAME, bootstrap, resamples=resamples, seed=seed),
         "roc": drawn_curve(seen.drawn()),
         "histogram": seen.histogram(),
@@ -150,7 +160,7 @@ class _Seen:
         self.search = Search(
             {
                 EER: lambda false, true: false * genuine >= (genuine - true) * impostors,
-                **{_name(target): exceeds(target) for target in far},
+                **{tar_name(target): exceeds(target) for target in far},
             }
         )
         self.found: list[Any] = []
@@ -201,7 +211,9 @@ class _Seen:
             shares.append(_equal_share(guess, stretch))
         windows = guessed_windows(guess, shares, axis.impostor_pairs)
         request = request._replace(
-            windows=tuple(windows), capacity=CAPACITY, extremes=self.extremes
+            windows=tuple(windows),
+            capacity=min(CAPACITY, axis.impostor_pairs),
+            extremes=self.extremes,
         )
         if not self.wanted_by_person:
             return request
@@ -286,18 +298,3 @@ def _equal_share(guess: Guess, stretch: Stretch) -> float:
 
 def _some(corners: Corners, which: NDArray[Any]) -> Corners:
     return Corners(corners.keys[which], corners.impostors[which], corners.genuine[which])
-
-
-def _name(far: float) -> str:
-    """Name of TAR@FAR among the intervals; every target has its own."""
-    return f"tar@far={float(far)!r}"
-
-
-def _with_interval(point: dict[str, Any], bootstrap: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """An operating point with its interval; none where the point itself is missing."""
-    name = _name(point["far"])
-    return {
-        **point,
-        "tar_interval": None if point["tar"] is None else bootstrap["intervals"][name],
-        "note": point["note"] or bootstrap["notes"].get(name, ""),
-    }

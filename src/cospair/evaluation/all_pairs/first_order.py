@@ -9,6 +9,8 @@ where impostors(a, t) are those that a takes part in. What is left out, (m(a) - 
 small where every identity meets many. Genuine pairs weigh m(a), exactly.
 
 Decisions of this file:
+- Under LEAST_PEOPLE identities, or where one takes part in more than MOST_SHARE of the impostor
+  pairs, what is left out is not small and there is no interval.
 - Figures of a resample come from the grid, its points joined by straight lines. An interval is
   moved by the exact figure less the grid's figure of the data, so the grid's own error cancels.
 """
@@ -28,6 +30,8 @@ from cospair.evaluation.bootstrap.resampling import multiplicities
 from cospair.kernels.tallies import Cells
 
 NAME = "identity bootstrap, first order on a grid of thresholds"
+LEAST_PEOPLE = 15
+MOST_SHARE = 0.2
 GRID = 256
 GRID_CELLS = 1 << 25  # identities times thresholds, at most: fewer thresholds for many identities
 LEAST_GRID = 32
@@ -60,6 +64,7 @@ def intervals_over(
     impostors and genuine [people, bins] count every pair under both of its people.
     """
     reason = refusal(resamples, int((genuine.sum(axis=1) > 0).sum()), "genuine pairs")
+    reason = reason or _too_coarse(impostors)
     if reason:
         return percentile_intervals(Draws(dict.fromkeys(exact, np.empty(0)), reason))
     met, own = (each[:, ::-1].astype(np.float64) for each in (impostors, genuine / 2))
@@ -67,12 +72,25 @@ def intervals_over(
     whole = _figures(met.sum(axis=0)[:, None] / 2, own.sum(axis=0)[:, None], far)
     drawn: dict[str, list[NDArray[np.float64]]] = {name: [] for name in exact}
     for times in multiplicities(people, people + 8 * bins, resamples=resamples, seed=seed):
+        # as with held pairs: no impostors of one person, no genuine pairs of nobody drawn
+        undefined = ((times > 0).sum(axis=1) < 2) | (times @ own.sum(axis=1) == 0)
         weights = (times @ met - met.sum(axis=0) / 2).T.clip(min=0)
         for name, values in _figures(weights, (times @ own).T, far).items():
             figure = exact[name]
             moved = values + (0.0 if figure is None else figure) - whole[name]
-            drawn[name].append(moved.clip(0, 1))
+            drawn[name].append(np.where(undefined, np.nan, moved.clip(0, 1)))
     return percentile_intervals(Draws({n: np.concatenate(v) for n, v in drawn.items()}, ""))
+
+
+def _too_coarse(impostors: NDArray[np.int64]) -> str:
+    """Why first-order weights would mislead, or nothing."""
+    met = impostors.sum(axis=1)
+    people, share = int((met > 0).sum()), 2 * float(met.max() / max(met.sum(), 1))
+    if people < LEAST_PEOPLE:
+        return f"no interval: {people} identities are too few for weights of first order"
+    if share > MOST_SHARE:
+        return f"no interval: one identity takes part in {share:.0%} of the impostor pairs"
+    return ""
 
 
 def _figures(

@@ -102,6 +102,11 @@ class ScoreAxis:
         """Say how many sweeps over the impostors are to come, for the progress."""
         self.of += 1000 * sweeps
 
+    def finish(self) -> None:
+        """Say that all sweeps are done, however many were planned."""
+        if self.progress is not None:
+            self.progress(self.done, self.done)
+
     def count(self, request: Request) -> Tallied:
         """Count the pairs of a kind; only sweeps over the impostors show in the progress."""
         before = self.done

@@ -102,15 +102,18 @@ def merged_meetings(
     """Merge impostor pairs of the same two identities that lie in one slot."""
     low, high = codes.min(axis=1), codes.max(axis=1)
     width = int(codes.max(initial=0)) + 1
-    distinct, copies = _merged((slots * width + low) * width + high, counts)
-    slot_and_first = distinct // width
+    # pairs of people by number: slots times people squared leaves int64 where people are millions
+    met, number = np.unique(low * width + high, return_inverse=True)
+    distinct, copies = _merged(slots * len(met) + number, counts)
+    slot, people = distinct // max(len(met), 1), met[distinct % max(len(met), 1)]
+    slot_and_first = slot * width + people // width
     part = (np.cumsum(copies) - copies) // NARROW_PAIRS
     runs = _starts(slot_and_first, part)
     slot = slot_and_first[runs] // width
     groups = _starts(slot, part[runs])
     taken = _starts(runs[groups] // CHUNK_ROWS)
     return Meetings(
-        torch.from_numpy(distinct % width),
+        torch.from_numpy(people % width),
         torch.from_numpy(copies),
         torch.from_numpy(runs),
         torch.from_numpy(slot_and_first[runs] % width),

@@ -18,6 +18,11 @@ ITERATIONS = 100
 GAINED = 1e-24
 # Below it rounding hides whether a step helps, and so near the optimum a whole step does.
 VISIBLE = 1e-12
+FAR_OFF = 1e6  # times the spread of the others
+ONE_SCALE = (
+    "scores must lie on one scale; got one so far from the others that no line fits them; drop it, "
+    "or use method 'isotonic'."
+)
 
 
 def separable(scores: NDArray[np.float64], same: NDArray[np.bool_]) -> bool:
@@ -31,6 +36,7 @@ def odds_at_ends(
 ) -> NDArray[np.float64]:
     """Log odds of a genuine pair at the prior, on the lowest and on the highest score, [2]."""
     low, high = float(scores.min()), float(scores.max())
+    _check_one_scale(scores, low, high)
     standard = (scores - (low / 2 + high / 2)) / (high / 2 - low / 2)  # from -1 to 1
     genuine = int(same.sum())
     impostors = len(same) - genuine
@@ -40,6 +46,15 @@ def odds_at_ends(
         targets = np.where(same, (genuine + 1) / (genuine + 2), 1 / (impostors + 2))
     slope, offset = _newton(standard, targets, weights)
     return np.array([offset - slope, offset + slope])
+
+
+def _check_one_scale(scores: NDArray[np.float64], low: float, high: float) -> None:
+    """Refuse one value so far off that beside it the others are one."""
+    rest = scores[(scores > low) & (scores < high)]
+    if len(rest):
+        near = min(high - float(rest.min()), float(rest.max()) - low)
+        if 0 < near < (high - low) / FAR_OFF:
+            raise ValueError(ONE_SCALE)
 
 
 def log_odds(shares: NDArray[np.float64] | float) -> NDArray[np.float64]:
@@ -58,12 +73,16 @@ def _newton(
 ) -> tuple[float, float]:
     line = np.zeros(2)
     loss = _loss(line, scores, targets, weights)
+    decrement = np.inf
     for _ in range(ITERATIONS):
         found = shares_of(line[0] * scores + line[1])
         miss, bend = weights * (found - targets), weights * found * (1 - found)
         gradient = np.array([miss @ scores, miss.sum()])
         mixed = bend @ scores
-        step = np.linalg.solve([[bend @ scores**2, mixed], [mixed, bend.sum()]], gradient)
+        try:
+            step = np.linalg.solve([[bend @ scores**2, mixed], [mixed, bend.sum()]], gradient)
+        except np.linalg.LinAlgError as error:
+            raise ValueError(ONE_SCALE) from error
         decrement = float(gradient @ step)
         if decrement > VISIBLE:
             while (new := _loss(line - step, scores, targets, weights)) > loss:
@@ -72,6 +91,8 @@ def _newton(
         line = line - step
         if decrement <= GAINED:
             break
+    if decrement > VISIBLE:
+        raise ValueError(ONE_SCALE)
     return float(line[0]), float(line[1])
 
 

@@ -14,9 +14,10 @@ from typing import Any, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from cospair.evaluation.bootstrap.draws import Progress
 from cospair.evaluation.bootstrap.intervals import account, mean_intervals
 from cospair.evaluation.inputs import Array, check_named, check_ranks
-from cospair.evaluation.retrieval.match_ranks import MatchRanks, Progress, match_ranks
+from cospair.evaluation.retrieval.match_ranks import MatchRanks, match_ranks
 from cospair.evaluation.retrieval.matches import Runs, kept_queries, matching_runs
 from cospair.evaluation.retrieval.ranking import (
     CURVE,

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from cospair.evaluation.bootstrap.draws import Progress
 from cospair.evaluation.retrieval.matches import Runs
 from cospair.evaluation.retrieval.sides import Sides
 from cospair.evaluation.verification.pairs import SCORE_DECIMALS
@@ -25,8 +26,6 @@ from cospair.evaluation.verification.pairs import SCORE_DECIMALS
 # Products of one block of queries with the whole gallery, 32 MiB.
 BLOCK_CELLS = 1 << 22
 HALF_STEP = 0.5 * 10.0**-SCORE_DECIMALS
-
-Progress = Callable[[int, int], object]  # (queries done, queries in all)
 
 
 class MatchRanks(NamedTuple):

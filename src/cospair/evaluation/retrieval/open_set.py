@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cospair.evaluation.bootstrap.draws import Draws, refusal
+from cospair.evaluation.bootstrap.draws import Draws, Progress, refusal
 from cospair.evaluation.bootstrap.intervals import account, percentile_intervals
 from cospair.evaluation.bootstrap.resampling import multiplicities
 from cospair.evaluation.inputs import (
@@ -22,7 +22,6 @@ from cospair.evaluation.inputs import (
     check_share,
     real_numbers,
 )
-from cospair.evaluation.retrieval.match_ranks import Progress
 from cospair.evaluation.retrieval.matches import Runs, matching_runs
 from cospair.evaluation.retrieval.probes import (
     Accepted,

@@ -16,7 +16,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cospair.evaluation.retrieval.match_ranks import BLOCK_CELLS, Progress, match_ranks, rounded
+from cospair.evaluation.bootstrap.draws import Progress
+from cospair.evaluation.retrieval.match_ranks import BLOCK_CELLS, match_ranks, rounded
 from cospair.evaluation.retrieval.matches import Runs
 from cospair.evaluation.retrieval.sides import Sides
 

@@ -30,7 +30,10 @@ def drawn_curve(curve: Curve) -> dict[str, list[float]]:
 
 def histogram(curve: Curve) -> dict[str, list[float] | list[int]]:
     """Counts of both kinds in equal bins between the lowest and the highest score."""
-    ends = [curve.thresholds[-1], curve.thresholds[1]]
+    low, high = curve.thresholds[-1], curve.thresholds[1]
+    least = 2 * HISTOGRAM_BINS * np.spacing(max(abs(low), abs(high)))
+    # floats so near to each other have no room for the edges between them
+    ends = [low - least, high + least] if 0 < high - low < least else [low, high]
     edges = np.histogram_bin_edges(ends, bins=HISTOGRAM_BINS)
     at = accepted_at(curve, edges[:-1])  # the last bin holds both of its ends
     return {

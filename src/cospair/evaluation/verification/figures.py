@@ -27,10 +27,7 @@ from cospair.evaluation.verification.pairs import pair_scores
 from cospair.evaluation.verification.summary import (
     figures_of_people,
     figures_of_strangers,
-    resampled_figures,
 )
-
-__all__ = ["pair_figures", "resampled_figures", "verification_figures"]
 
 HELD_PAIRS = 20_000_000
 FAR = (1e-1, 1e-2, 1e-3)
@@ -56,7 +53,8 @@ def verification_figures(
         far: Targets in (0, 1] for TAR@FAR.
         resamples: Resamples of the identity bootstrap: 0 (no intervals) or at least 100.
         seed: Seed of the bootstrap.
-        progress: Called now and then with (resamples done, resamples).
+        progress: Called now and then with (done, of): resamples, or parts of a sweep over sets too
+            large for their pairs to be held.
 
     Returns:
         A dict of plain numbers and lists: counts ("genuine_pairs", "impostor_pairs", "identities",

@@ -90,17 +90,17 @@ def resampled_figures(impostors: Counts, genuine: Counts, far: Sequence[float]) 
     return {
         "auc": area(impostors, genuine),
         "eer": equal_error(impostors, genuine),
-        **{_tar_name(target): tar_within(impostors, genuine, target) for target in far},
+        **{tar_name(target): tar_within(impostors, genuine, target) for target in far},
     }
 
 
-def _tar_name(far: float) -> str:
+def tar_name(far: float) -> str:
     """Name of TAR@FAR among the intervals; every target has its own."""
     return f"tar@far={float(far)!r}"
 
 
 def _no_intervals(far: Sequence[float], reason: str) -> Intervals:
-    names = ("auc", "eer", *map(_tar_name, far))
+    names = ("auc", "eer", *map(tar_name, far))
     return {"intervals": dict.fromkeys(names), "notes": dict.fromkeys(names, reason)}
 
 
@@ -108,7 +108,7 @@ def _binomial(curve: Curve, far: Sequence[float]) -> Intervals:
     """Clopper-Pearson of TAR at each threshold, as if the threshold had been given."""
     found = _no_intervals(far, "no interval: Clopper-Pearson is of counts at one threshold")
     for target in far:
-        at, name = last_within(curve.impostors, target), _tar_name(target)
+        at, name = last_within(curve.impostors, target), tar_name(target)
         found["intervals"][name] = clopper_pearson(int(curve.genuine[at]), int(curve.genuine[-1]))
         del found["notes"][name]
     return found
@@ -132,16 +132,16 @@ def _summary(
         "eer": float(equal_error(curve.impostors, curve.genuine)),
         "eer_interval": intervals["intervals"]["eer"],
         "eer_threshold": equal_error_threshold(curve),
-        "tar_at_far": [_with_interval(operating_point(curve, f), intervals) for f in far],
+        "tar_at_far": [with_interval(operating_point(curve, f), intervals) for f in far],
         "interval": how,
         "roc": drawn_curve(curve),
         "histogram": histogram(curve),
     }
 
 
-def _with_interval(point: dict[str, Any], intervals: Intervals) -> dict[str, Any]:
+def with_interval(point: dict[str, Any], intervals: Intervals) -> dict[str, Any]:
     """An operating point with its interval; none where the point itself is missing."""
-    name = _tar_name(point["far"])
+    name = tar_name(point["far"])
     return {
         **point,
         "tar_interval": None if point["tar"] is None else intervals["intervals"][name],

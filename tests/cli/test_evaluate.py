@@ -90,7 +90,7 @@ def test_two_files_are_compared(people_file):
     lines = shown(a, b, "--far", "0.1", "--resamples", "100")
     assert "A B B - A 95 % interval" in lines
     assert any(line.startswith("AUC 0.") and " .. " in line for line in lines)
-    assert any(line.startswith("AUC: a is better by") for line in lines)
+    assert any(line.startswith("AUC: A is better by") for line in lines)
 
 
 def test_lfws_pairs(people_file, tmp_path):

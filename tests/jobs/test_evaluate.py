@@ -96,3 +96,34 @@ def test_the_report_shows_pictures_of_both_sides(faces_run, tmp_path, monkeypatc
         for row in (pair["first"], pair["second"]):
             expected = sides[row // 20].picture(row % 20)
             assert picture(row).tobytes() == expected.tobytes()
+
+
+def test_what_is_read_is_never_written(tmp_path):
+    rows = np.random.default_rng(0).normal(size=(12, 4))
+    source = tmp_path / "e.npz"
+    np.savez(source, embeddings=rows, labels=np.repeat(np.arange(4), 3))
+    before = source.read_bytes()
+    page = tmp_path / "r.html"
+    for places in ({"report": source}, {"save": source}, {"report": page, "save": page}):
+        with pytest.raises(ValueError, match="must be a file of its own; got one that is read or"):
+            evaluate(source, plan=EvaluationPlan(resamples=0), **places)
+    with pytest.raises(ValueError, match="must be a file to write; got a folder; name a file in"):
+        evaluate(source, plan=EvaluationPlan(resamples=0), report=tmp_path)
+    assert source.read_bytes() == before
+    assert not page.exists()
+
+
+def test_labels_are_refused_where_nobody_looks_at_them(faces_run, tmp_path):
+    with pytest.raises(ValueError, match=r"labels must go with a \.npy file; got them with .*run"):
+        evaluate(faces_run, plan=EvaluationPlan(labels=tmp_path / "l.txt"))
+
+
+def test_a_runs_own_model_embeds_the_gallery(faces_run):
+    with pytest.raises(ValueError, match="data must be people never seen in training"):
+        evaluate(faces_run, plan=EvaluationPlan(gallery="faces", resamples=0))
+
+
+def test_a_file_that_is_no_archive_is_said_to_be_damaged(tmp_path):
+    (tmp_path / "e.npz").write_text("not an archive")
+    with pytest.raises(ValueError, match=r"e\.npz.*it is no \.npz file"):
+        evaluate(tmp_path / "e.npz")

@@ -284,3 +284,15 @@ def test_a_person_called_0_in_both_files_is_a_person(tmp_path):
         gallery = embeddings(tmp_path / "g.npz", rng.normal(size=(20, 16)), labels + first)
         figures = evaluate(query, plan=plan(gallery=gallery))["verification"]
         assert (figures["pictures"], figures["genuine_pairs"]) == (40, 140)
+
+
+def test_hard_pairs_have_the_names_of_their_pictures_or_rows(tmp_path):
+    rows, labels, names = people()
+    named = embeddings(tmp_path / "n.npz", rows[::2], labels[::2], names[::2])
+    bare = embeddings(tmp_path / "b.npz", rows[1::2], labels[1::2])
+    assert "first_name" not in evaluate(bare, plan=QUICK)["hard_pairs"]["genuine"][0]
+    for pair in evaluate(named, plan=QUICK)["hard_pairs"]["genuine"]:
+        assert pair["first_name"] == names[2 * pair["first"]]
+    for pair in evaluate(named, plan=plan(gallery=bare))["hard_pairs"]["genuine"]:
+        row = pair["second"]
+        assert pair["second_name"] == (names[2 * row] if row < 20 else f"gallery row {row - 20}")

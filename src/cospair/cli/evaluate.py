@@ -64,7 +64,8 @@ def evaluate(
         ),
     ] = None,
     resamples: Annotated[
-        int, typer.Option(min=0, help="Bootstrap resamples of the intervals; 0 for none.")
+        int,
+        typer.Option(min=0, help="Bootstrap resamples of the intervals, 100 or more; 0 for none."),
     ] = 1000,
     seed: Annotated[
         int | None,

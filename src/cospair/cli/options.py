@@ -31,4 +31,5 @@ class RuleName(str, Enum):
 
 def typed() -> str:
     """The command as the user typed it."""
-    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    program = Path(sys.argv[0]).name
+    return shlex.join(["cospair" if program == "__main__.py" else program, *sys.argv[1:]])

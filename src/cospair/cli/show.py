@@ -67,7 +67,7 @@ def comparison(result: dict[str, Any]) -> None:
     found = result["comparison"]["figures"]
     table = Table(title=escape(result["title"]), box=None, title_justify="left", padding=(0, 1))
     for head in ("", "A", "B", "B - A", "95 % interval"):
-        table.add_column(head, justify="right" if head else "left", no_wrap=True)
+        table.add_column(head, justify="right" if head else "left", overflow="fold")
     for name, entry in found.items():
         write = formats.decimal if name == "auc" else formats.percent
         values = [_plain(write(entry[key])) for key in ("a", "b")]
@@ -77,8 +77,15 @@ def comparison(result: dict[str, Any]) -> None:
         table.add_row(figure_name(name), *values, change, interval)
     Console().print(table)
     for name, entry in found.items():
-        line(f"{figure_name(name)}: {entry['verdict']}")
+        line(f"{figure_name(name)}: {_in_capitals(entry['verdict'])}")
     line(result["comparison"]["note"])
+
+
+def _in_capitals(verdict: str) -> str:
+    """A verdict that calls the models what the table does."""
+    for words in ("a is better", "b is better", "b - a"):
+        verdict = verdict.replace(words, words.replace("a is", "A is").replace("b is", "B is"))
+    return verdict.replace("b - a", "B - A")
 
 
 def training(record: dict[str, Any], out: Path) -> None:

@@ -81,6 +81,8 @@ def row_place(row: int) -> str:
 def _npz(path: Path, roles: dict[str, str]) -> tuple[Any, ...]:
     try:
         # opened here, because NumPy leaves a damaged file open
+        if not zipfile.is_zipfile(path):
+            raise zipfile.BadZipFile("it is no .npz file")
         with path.open("rb") as raw, np.load(raw) as file:
             names = {role: roles.get(role, ARRAYS[role]) for role in ROLES}
             wanted = [name for role, name in names.items() if role in roles or role in ROLES[:2]]

@@ -43,6 +43,11 @@ def compared(
             "two sources must be compared over all pairs; got --gallery or --pairs as well; leave "
             "it out, or evaluate one source after the other"
         )
+    if plan.threshold is not None or plan.calibrate_on is not None:
+        raise ValueError(
+            "two sources must each have a threshold of their own; got --threshold or "
+            "--calibrate-on for both; evaluate one source after the other"
+        )
     a, b = (evaluated(source, plan, bar, command=command) for source in (first, second))
     return {
         "title": f"A: {first}, B: {second}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,8 @@ def evaluate(
         ValueError: If a source or an option is not usable, in one sentence.
     """
     plan = plan or EvaluationPlan()
-    _check_places(report, save)
+    given = (source, other, plan.run, plan.labels, plan.gallery, plan.pairs, plan.threshold)
+    _check_places(report, save, given=(*given, plan.calibrate_on))
     own = other is None and kind_of(source, plan) == "run"
     with bars(shown=progress) as bar:
         if other is not None and not _are_pictures_for(source, other, plan):
@@ -76,13 +78,25 @@ def _are_pictures_for(source: _Place, other: _Place, plan: EvaluationPlan) -> bo
     return kind_of(source, plan) == "run" and kind_of(other, plan) == "pictures"
 
 
-def _check_places(*places: _Place | None) -> None:
-    """Refuse a file in a folder that is not there, before the work and not after it."""
+def _check_places(*places: _Place | None, given: Sequence[_Place | None]) -> None:
+    """Refuse a place where no file can or may be written, before the work and not after it."""
+    taken = {Path(place).resolve() for place in given if place is not None}
     for place in places:
-        if place is not None and not Path(place).absolute().parent.is_dir():
+        if place is None:
+            continue
+        where = Path(place).resolve()
+        if not where.parent.is_dir():
             raise ValueError(
                 f"{place} must lie in a folder that exists; got none; make it or choose another"
             )
+        if where.is_dir():
+            raise ValueError(f"{place} must be a file to write; got a folder; name a file in it")
+        if where in taken:
+            raise ValueError(
+                f"{place} must be a file of its own; got one that is read or written already; "
+                "choose another name"
+            )
+        taken.add(where)
 
 
 def _write(found: Evaluated, report: _Place | None, save: _Place | None) -> None:

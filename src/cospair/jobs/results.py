@@ -10,7 +10,15 @@ from cospair import data
 from cospair.jobs.plan import EvaluationPlan
 from cospair.jobs.progress import Bar
 from cospair.jobs.sections import sections_of_lfw, sections_of_people, sections_of_scores
-from cospair.jobs.subjects import People, Scores, opened, pictured, together
+from cospair.jobs.subjects import (
+    People,
+    Scores,
+    check_asked,
+    opened,
+    pictured,
+    together,
+    with_run_of,
+)
 from cospair.jobs.train import provenance
 
 if TYPE_CHECKING:
@@ -79,6 +87,7 @@ def _sections(
         people = pictured(source, pairs, plan, bar)
         seed = _seed(people, plan)
         return people, sections_of_lfw(people, pairs, plan, seed, bar), seed, people.picture
+    check_asked(source, plan)
     subject = opened(source, plan, bar, dataset=dataset)
     seed = _seed(subject, plan)
     if isinstance(subject, People):
@@ -96,7 +105,7 @@ def _sections(
 def _gallery(source: str | os.PathLike[str], plan: EvaluationPlan, bar: Bar) -> People | None:
     if plan.gallery is None:
         return None
-    gallery = opened(plan.gallery, plan, bar)
+    gallery = opened(plan.gallery, with_run_of(source, plan), bar)
     if isinstance(gallery, Scores):
         raise ValueError(
             f"gallery must be embeddings or pictures; got the scores {plan.gallery}; name a file "

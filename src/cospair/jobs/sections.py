@@ -138,7 +138,15 @@ def _sections_of_many(
 def _named(people: People, pair: dict[str, Any]) -> dict[str, Any]:
     """A pair of rows with the identities of both."""
     sides = {side: people.identities[people.codes[pair[side]]] for side in ("first", "second")}
-    return {**pair, **{f"{side}_identity": name for side, name in sides.items()}}
+    return _with_names(people, {**pair, **{f"{side}_identity": who for side, who in sides.items()}})
+
+
+def _with_names(people: People, pair: dict[str, Any]) -> dict[str, Any]:
+    """A pair of rows with the names of both pictures, where they have names."""
+    if people.names is None:
+        return pair
+    names = {f"{side}_name": str(people.names[pair[side]]) for side in ("first", "second")}
+    return {**pair, **names}
 
 
 def _pair_figures(found: Scored, plan: EvaluationPlan, seed: int, bar: Bar) -> dict[str, Any]:
@@ -154,7 +162,8 @@ def _pair_figures(found: Scored, plan: EvaluationPlan, seed: int, bar: Bar) -> d
 
 
 def _hard_pairs(people: People, pairs: PairScores) -> dict[str, Any]:
-    return evaluation.hardest_pairs(pairs, people.codes, people.identities, most=MOST_HARD)
+    found = evaluation.hardest_pairs(pairs, people.codes, people.identities, most=MOST_HARD)
+    return {kind: [_with_names(people, pair) for pair in pairs] for kind, pairs in found.items()}
 
 
 def _retrieval(

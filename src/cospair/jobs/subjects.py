@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -131,6 +131,21 @@ def opened(
     return people_of_run(plan.run, bar, dataset=str(source))
 
 
+def check_asked(source: str | os.PathLike[str], plan: EvaluationPlan) -> None:
+    """Refuse options that a source of its kind does not look at."""
+    kind = kind_of(source, plan)
+    if kind in ("run", "pictures") and plan.labels is not None:
+        raise ValueError(
+            f"labels must go with a .npy file; got them with {source}, whose folders are the "
+            "labels; leave them out"
+        )
+    if kind == "scores" and plan.labels is not None:
+        raise ValueError(
+            f"labels must go with a .npy file; got them with the scores {source}; leave them out, "
+            "or name the column, as --column label=NAME"
+        )
+
+
 def people_of_run(
     run: str | os.PathLike[str],
     bar: Bar,
@@ -154,6 +169,12 @@ def people_of_run(
         card, True, record["model"], threshold, folder.load_calibration(), record["seed"]
     )
     return People(rows, people_of(chosen), origin, names=names_of(chosen), picture=chosen.picture)
+
+
+def with_run_of(source: str | os.PathLike[str], plan: EvaluationPlan) -> EvaluationPlan:
+    """The plan, with the source itself as the run of other pictures where it is one."""
+    run = plan.run is None and kind_of(source, plan) == "run"
+    return replace(plan, run=source) if run else plan
 
 
 def people_of_file(found: EmbeddingSet) -> People:
@@ -218,8 +239,18 @@ def together(people: People, gallery: People) -> People:
         np.concatenate([np.asarray(people.rows), np.asarray(gallery.rows)[kept]]),
         np.concatenate([people.labels, gallery.labels[kept]]),
         people.origin,
+        names=np.concatenate(
+            [_rows_named(people, "row"), _rows_named(gallery, "gallery row")[kept]]
+        ),
         picture=None if people.picture is None or gallery.picture is None else picture,
     )
+
+
+def _rows_named(people: People, word: str) -> NDArray[Any]:
+    """Names of the pictures, or where they stand in their file."""
+    if people.names is not None:
+        return np.asarray(people.names).astype(str)
+    return np.array([f"{word} {row}" for row in range(len(people))])
 
 
 def _check_other_pictures(people: People, gallery: People) -> None:

@@ -79,7 +79,11 @@ def _item(pair: dict[str, Any], pool: Pool | None, threshold: float | None) -> s
 
 def _faces(pair: dict[str, Any], pool: Pool | None) -> str:
     if pool is None:
-        return f'<p class="rows">rows {pair["first"]:d} and {pair["second"]:d}</p>'
+        if "first_name" in pair:
+            words = f"{text(pair['first_name'])} and {text(pair['second_name'])}"
+        else:
+            words = f"rows {pair['first']:d} and {pair['second']:d}"
+        return f'<p class="rows">{words}</p>'
     views = (
         pool.show(pair[side], f"Test picture {pair[side]}, identity {pair[f'{side}_identity']}")
         for side in ("first", "second")

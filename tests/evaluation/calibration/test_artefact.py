@@ -169,8 +169,12 @@ def test_file_round_trip(tmp_path, method):
         ("knots", [[0.5, 1.0, 2.0]], "knots must be pairs of numbers"),
         ("knots", 3, "knots must be pairs of numbers; got 3"),
         ("calibration_identities", "ann", "calibration_identities must be a list of hashes"),
-        ("format", "cospair threshold 2", "path must be a file of format 'cospair calibration 1'"),
-        ("other", 1, "path must be a file of format"),
+        (
+            "format",
+            "cospair threshold 2",
+            "calibration must be a file of format 'cospair calibration 1'",
+        ),
+        ("other", 1, "must be a file of format"),
     ],
 )
 def test_impossible_files_are_refused(tmp_path, name, value, text):
@@ -184,7 +188,9 @@ def test_impossible_files_are_refused(tmp_path, name, value, text):
 def test_other_files_are_refused(tmp_path):
     path = tmp_path / "calibration.json"
     path.write_text("nothing")
-    with pytest.raises(ValueError, match="path must be a calibration file; got"):
+    with pytest.raises(
+        ValueError, match=r"calibration must be a file like run/calibration.json; got"
+    ):
         Calibration.from_json(path)
 
 

@@ -37,7 +37,7 @@ def test_a_file_of_the_first_format_is_read(tmp_path):
     path.write_text(json.dumps({**content, "format": "cospair threshold 1"}))
     assert Threshold.from_json(path) == chosen
     path.write_text(json.dumps(content))
-    with pytest.raises(ValueError, match="path must be a file of format 'cospair threshold 2'"):
+    with pytest.raises(ValueError, match="must be a file of format 'cospair threshold 2'"):
         Threshold.from_json(path)
 
 
@@ -86,7 +86,9 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
 def test_other_files_are_refused(tmp_path, content):
     path = tmp_path / "threshold.json"
     path.write_text(content)
-    with pytest.raises(ValueError, match=r"path must be a .*threshold.*; write it"):
+    with pytest.raises(
+        ValueError, match=r"threshold must be a file .*like run/threshold.json; got .*to_json"
+    ):
         Threshold.from_json(path)
 
 
@@ -98,8 +100,8 @@ def test_other_files_are_refused(tmp_path, content):
         ("rule", "best", "rule must be one of accuracy, balanced, eer, far; got 'best'"),
         ("far_target", 0.1, "far_target must be given with rule 'far' and only then"),
         ("far_interval", 3, "far_interval must be null or two numbers; got 3"),
-        ("format", "cospair threshold 99", "path must be a file of format"),
-        ("format", ["cospair"], "path must be a file of format"),
+        ("format", "cospair threshold 99", "must be a file of format"),
+        ("format", ["cospair"], "must be a file of format"),
         ("calibration_identities", [1], "calibration_identities must be a list of hashes"),
     ],
 )

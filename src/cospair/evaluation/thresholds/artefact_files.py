@@ -38,15 +38,16 @@ def read_artefact(
         content = json.loads(Path(path).read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(
-            f"path must be a {kind} file; got {os.fspath(path)!r}; write it with to_json."
+            f"{kind} must be a file like run/{kind}.json; got {os.fspath(path)!r}, no JSON; name "
+            "one that to_json or `cospair train` wrote."
         ) from error
     found = content if isinstance(content, dict) else {}
     found = {**added.get(str(found.get("format")), {}), **found}
     names = {item.name for item in fields(artefact)}
     if set(found) != {"format", *names} or found.pop("format") not in (format_name, *added):
         raise ValueError(
-            f"path must be a file of format {format_name!r}; got other fields in "
-            f"{os.fspath(path)!r}; write it again with to_json."
+            f"{kind} must be a file of format {format_name!r}, like run/{kind}.json; got other "
+            f"fields in {os.fspath(path)!r}; write it again with to_json or `cospair train`."
         )
     found["calibration_identities"] = _hashes(found["calibration_identities"])
     return found

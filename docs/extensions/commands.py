@@ -13,6 +13,12 @@ from sphinx.util.docutils import SphinxDirective
 
 _CODE = re.compile(r"`([^`]+)`|(?<!\S)(--[a-z-]+)")
 _EXTRA = re.compile(r"^(.*?)\s*\[((?:default|required|env var|\d|x)[^\]]*)\]$", re.DOTALL)
+_NOTATION = {
+    r"default: \((.*?)\)": r"default: \1",
+    r"(-?[\d.]+)<=x<=2147483647": r"from \1",
+    r"(-?[\d.]+)<=x<=(-?[\d.]+)": r"\1 to \2",
+    r"x>=(-?[\d.]+)": r"from \1",
+}
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -68,9 +74,16 @@ def _entry(names: str, words: str) -> nodes.definition_list_item:
     paragraph = _words(nodes.paragraph(), help_)
     if extra:
         paragraph += nodes.Text(" " * bool(help_))
-        paragraph += nodes.emphasis("", re.sub(r"default: \((.*?)\)", r"default: \1", extra))
+        paragraph += nodes.emphasis("", _plain(extra))
     term = nodes.term("", "", nodes.literal("", names.replace(" range>", ">")))
     return nodes.definition_list_item("", term, nodes.definition("", paragraph))
+
+
+def _plain(extra: str) -> str:
+    """What holds of an option, without the parser's own notation."""
+    for found, said in _NOTATION.items():
+        extra = re.sub(found, said, extra)
+    return extra
 
 
 def _words(paragraph: nodes.paragraph, words: str) -> nodes.paragraph:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from docutils import nodes
 from sphinx.application import Sphinx
 
 _SECTION = re.compile(
@@ -17,6 +18,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Take every docstring before its sections are read."""
     app.connect("autodoc-process-docstring", _keep_blocks, priority=_BEFORE_NAPOLEON)
     app.connect("autodoc-skip-member", _says_nothing)
+    app.connect("doctree-read", _call_them_attributes)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -32,9 +34,17 @@ def _first_paragraph(lines: list[str]) -> list[str]:
 
 
 def _says_nothing(*event: Any) -> bool | None:
-    """Leave out a named tuple's field, whose docstring is Python's own."""
-    words = getattr(event[3], "__doc__", None) or ""
-    return True if words.startswith("Alias for field number") else None
+    """Leave out fields of named tuples, whose docstring is Python's own, and a repr's part."""
+    name, words = event[2], getattr(event[3], "__doc__", None) or ""
+    return True if words.startswith("Alias for field number") or name == "extra_repr" else None
+
+
+def _call_them_attributes(*event: Any) -> None:
+    """A class's fields, which Sphinx calls variables."""
+    page: nodes.document = event[-1]
+    for name in page.findall(nodes.field_name):
+        if name.astext() == "Variables":
+            name[:] = [nodes.Text("Attributes")]
 
 
 def with_blocks_kept(lines: list[str]) -> list[str]:

@@ -24,6 +24,8 @@ from cospair.recipes import Recipe
 
 Rows: TypeAlias = NDArray[np.int64]
 
+OF_THE_LOSS = ("margin", "positive_margin")  # a trial has settings of its own for these
+
 
 class Material(NamedTuple):
     """Prepared pictures of all people, and how an encoder is trained on some of them."""
@@ -33,7 +35,7 @@ class Material(NamedTuple):
     pictures: Tensor  # uint8 [n, c, h, w]
     labels: NDArray[np.int64]  # [n]
     views: Tensor | None  # float32 [views, n, f] over a frozen trunk
-    sha256: str  # of the pictures, the labels and the recipe
+    sha256: str  # of the pictures, the labels and the recipe without its loss
 
     def classes(self, rows: Rows) -> Tensor:
         """Classes 0, 1, ... of some rows, int64."""
@@ -63,7 +65,8 @@ def gathered(images: ImageSet, recipe: Recipe, *, seed: int, progress: bool = Fa
         model = Embedder(config).eval()
         views = training.feature_views(model, pictures, recipe, seed=seed, progress=progress)
     content = pictures.numpy().tobytes() + images.labels.tobytes()
-    digest = sha256(content + repr((recipe, config, seed)).encode()).hexdigest()
+    rest = {name: given for name, given in recipe.settings().items() if name not in OF_THE_LOSS}
+    digest = sha256(content + repr((sorted(rest.items()), config, seed)).encode()).hexdigest()
     return Material(recipe, config, pictures, images.labels, views, digest)
 
 

@@ -39,10 +39,12 @@ def compare(
         ),
     ] = None,
     folds: Annotated[
-        int, typer.Option(min=2, help="Parts of the identities, each tested by what saw the others.")
+        int,
+        typer.Option(min=2, help="Parts of the identities, each tested by what saw the others."),
     ] = 4,
     splits: Annotated[
-        int | None, typer.Option(min=1, help="How many of the parts are tested.", show_default="all")
+        int | None,
+        typer.Option(min=1, help="How many of the parts are tested.", show_default="all"),
     ] = None,
     steps: Annotated[
         int | None, typer.Option(min=1, help="Training steps.", show_default="100; conv 300")

@@ -75,7 +75,7 @@ def test_whatever_decides_a_trial_is_in_its_key(change):
 
 def test_the_key_knows_the_material_and_not_the_order_of_settings():
     material = over_features()
-    turned = replace(TRIAL, settings=dict(reversed(TRIAL.settings.items())))
+    turned = replace(TRIAL, settings=dict(list(TRIAL.settings.items())[::-1]))
     assert turned.key(material) == TRIAL.key(material)
     assert TRIAL.key(material._replace(sha256="another")) != TRIAL.key(material)
 

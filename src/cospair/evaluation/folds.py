@@ -156,6 +156,8 @@ def _mean_value(parts: Sequence[FoldFigures], name: str) -> float | None:
 def _mean(parts: Sequence[FoldFigures]) -> Draws:
     reason = next((part.draws.reason for part in parts if part.draws.reason), "")
     names = parts[0].draws.values
+    if reason:  # a group without resamples leaves nothing to average
+        return Draws({name: np.empty(0) for name in names}, reason)
     return Draws(
         {name: np.mean([part.draws.values[name] for part in parts], axis=0) for name in names},
         reason,

@@ -45,6 +45,7 @@ def compare_losses(
     plan = plan or default_plan()
     images = data.load(dataset)
     folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
     parts = []
     with bars(shown=progress) as bar:
         for recipe in recipes or list(RECIPES.values()):
@@ -79,7 +80,6 @@ def compare_losses(
         ],
         "resamples": plan.resamples,
     }
-    folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "comparison.json", result)
     return result
 

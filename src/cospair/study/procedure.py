@@ -10,6 +10,7 @@ Decisions of this file:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,6 +77,11 @@ class StudyPlan:
                 f"splits must be from 1 to the number of folds, which is at least 2; got "
                 f"{self.splits} of {self.folds}; change one"
             )
+        if self.resamples != 0 and self.resamples < 100:
+            raise ValueError(
+                f"resamples must be 0 (no intervals) or at least 100; got {self.resamples}; choose "
+                "one of them"
+            )
         for margin in self.margins:
             if not -1 <= margin <= 1:
                 raise ValueError(f"margins must lie in [-1, 1]; got {margin:g}; choose others")
@@ -136,13 +142,11 @@ def compared_losses(
         for name, represent in BASELINES[material.config.encoder].items()
     }
     reference = figures[plan.reference]
-    margins = [
-        margin_sweep(
-            material, trial, outcome_of(trial, material, folder), plan.resamples, plan.seed
-        )
-        for trial in margin_trials(plan.margins, *splits[0], plan.seed)
-        if progress.step() is None
-    ]
+    margins = []
+    for trial in margin_trials(plan.margins, *splits[0], plan.seed):
+        outcome = outcome_of(trial, material, folder)
+        margins.append(margin_sweep(material, trial, outcome, plan.resamples, plan.seed))
+        progress.step()
     return {
         "folds": plan.folds,
         "splits": plan.splits,
@@ -210,8 +214,7 @@ def _tested(
     settings = CONTENDERS[key].settings_for(material.recipe)
     tried: list[dict[str, Any]] = []
     if len(settings) > 1:
-        inner = split_identities(material.labels[train], test=VALIDATION_SHARE, seed=seed)
-        fit, validation = (train[rows] for rows in inner)
+        fit, validation = inner_split(material.labels, train, seed)
         for setting in settings:
             trial = Trial(key, setting, fit, validation, seed)
             rows = outcome_of(trial, material, folder).embeddings
@@ -224,6 +227,14 @@ def _tested(
     run = _Run(tried, settings[best], outcome_of(final, material, folder))
     progress.step()
     return run
+
+
+def inner_split(labels: Rows, train: Rows, seed: int) -> tuple[Rows, Rows]:
+    """Rows to fit a setting on, and rows of other training people to judge it by, at least two."""
+    people = len(np.unique(labels[train]))
+    held = max(2, math.floor(VALIDATION_SHARE * people + 0.5))
+    fit, validation = split_identities(labels[train], test=held, seed=seed)
+    return train[fit], train[validation]
 
 
 def _figures(

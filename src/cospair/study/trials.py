@@ -17,6 +17,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -115,7 +116,7 @@ def carried_out(trial: Trial, material: Material) -> Outcome:
         with torch.no_grad():
             found = head(training.plain_features(material.views, recipe)[trial.held])
     else:
-        some = trial.held[:_CURVE_PICTURES]
+        some = watched_rows(material.labels, trial.held)
 
         def observe(step: int, model: nn.Module) -> None:
             nonlocal watched
@@ -142,6 +143,15 @@ def carried_out(trial: Trial, material: Material) -> Outcome:
     return Outcome(
         found, seconds, statistics.median(criterion.milliseconds), pictures / seconds, curve
     )
+
+
+def watched_rows(labels: Rows, held: Rows) -> Rows:
+    """Some of the held-out rows, as many of each person, so that both kinds of pair are there."""
+    people, codes = np.unique(labels[held], return_inverse=True)
+    each = max(2, _CURVE_PICTURES // len(people))
+    most = _CURVE_PICTURES // each
+    kept = [held[codes == person][:each] for person in range(min(len(people), most))]
+    return np.sort(np.concatenate(kept))
 
 
 def _batches(trial: Trial, material: Material, classes: Tensor) -> list[list[int]]:

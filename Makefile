@@ -3,6 +3,7 @@
 #   make test    set up, then run the tests
 # Both install what requirements/*.txt lock into .venv; a second run needs no network.
 #   make triton  run the GPU kernels' tests in Triton's interpreter, without a GPU
+#   make docs    build the site into build/docs, strictly
 #   make bench   measure the losses beside other libraries'
 #   make wheel   build a wheel for this platform and Python into dist/
 
@@ -12,7 +13,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 SOURCES := $(shell find src csrc -type f -not -name '*.so' -not -path '*/__pycache__/*') CMakeLists.txt pyproject.toml README.md
 
-.PHONY: demo test check triton bench wheel clean
+.PHONY: demo test check docs triton bench wheel clean
 
 demo: $(VENV)/run.stamp $(VENV)/package.stamp
 	$(BIN)/cospair demo
@@ -23,8 +24,11 @@ test: $(VENV)/dev.stamp $(VENV)/package.stamp
 triton: $(VENV)/dev.stamp $(VENV)/triton.stamp $(VENV)/package.stamp
 	TRITON_INTERPRET=1 $(BIN)/python -m pytest tests/kernels/test_triton_gpu.py tests/kernels/test_triton_sweep.py
 
-check: $(VENV)/dev.stamp $(VENV)/package.stamp
+check: $(VENV)/dev.stamp $(VENV)/docs.stamp $(VENV)/package.stamp
 	scripts/check
+
+docs: $(VENV)/dev.stamp $(VENV)/docs.stamp $(VENV)/package.stamp
+	$(BIN)/sphinx-build -W --keep-going -b html docs build/docs
 
 bench: $(VENV)/bench.stamp $(VENV)/package.stamp
 	$(BIN)/cospair bench pairs

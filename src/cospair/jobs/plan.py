@@ -81,5 +81,5 @@ class EvaluationPlan:
 
     @property
     def asks_nothing_of_a_run(self) -> bool:
-        """Whether a run's people are evaluated as the run left them: nobody else, its threshold."""
+        """Whether the people a run kept unseen are evaluated, nobody else, at its own threshold."""
         return self.gallery is None and self.threshold is None and self.calibrate_on is None

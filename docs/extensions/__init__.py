@@ -1,0 +1,1 @@
+"""What the site's build adds to Sphinx, one idea a file."""

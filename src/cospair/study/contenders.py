@@ -161,7 +161,10 @@ def _tried(name: str, *values: float, **fixed: float) -> tuple[Settings, ...]:
 
 def _all_pairs(settings: Settings, classes: int, dimensions: int) -> nn.Module:
     return AllPairsCosineEmbeddingLoss(
-        settings["margin"], positive_margin=settings["positive_margin"], reduction="active"
+        settings["margin"],
+        positive_margin=settings["positive_margin"],
+        reduction="active",
+        power=int(settings.get("power", 1)),
     )
 
 
@@ -191,6 +194,12 @@ CONTENDERS: dict[str, Contender] = {
     ),
     "all-pairs-symmetric": Contender(
         "all pairs, symmetric hinge", "all pairs", _SYMMETRIC, _all_pairs
+    ),
+    "all-pairs-squared": Contender(
+        "all pairs, squared hinges",
+        "all pairs",
+        _tried("margin", 0.25, 0.35, 0.5, positive_margin=1.0, power=2),
+        _all_pairs,
     ),
     "triplet-random": Contender(
         "triplets, random",

@@ -62,7 +62,7 @@ const Kernels& build_of(int number) {
   return *found[number];
 }
 
-HingeTask task_of(nb::tuple rows, nb::object columns, bool genuine, double margin) {
+HingeTask task_of(nb::tuple rows, nb::object columns, bool genuine, double margin, int power) {
   HingeTask task{};
   task.rows = side_of(rows);
   task.symmetric = columns.is_none();
@@ -70,6 +70,8 @@ HingeTask task_of(nb::tuple rows, nb::object columns, bool genuine, double margi
   if (task.rows.d != task.columns.d || task.rows.element != task.columns.element) refuse("columns");
   task.genuine = genuine;
   task.margin = margin;
+  if (power != 1 && power != 2) refuse("power");
+  task.squared = power == 2;
   return task;
 }
 

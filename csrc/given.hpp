@@ -15,7 +15,7 @@ View rows_of(nb::handle x, std::int64_t n, std::int64_t d, const char* what);  /
 
 Side rows_alone(nb::handle x);  // what squared lengths need
 Side side_of(nb::tuple given);  // (x, inverse_lengths, order, first, last, weight)
-HingeTask task_of(nb::tuple rows, nb::object columns, bool genuine, double margin);
+HingeTask task_of(nb::tuple rows, nb::object columns, bool genuine, double margin, int power);
 
 const Kernels& build_of(int number);
 

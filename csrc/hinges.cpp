@@ -87,12 +87,12 @@ void settle(const HingeTask& t, const Tile& tile, Survivors& found, HingeSum& su
     const double hinge = t.hinge(cosine<T>(t, i, j));
     if (!(hinge > kTie)) continue;
     const double weight = t.rows.weight_of(i) * t.columns.weight_of(j);
-    sum.total += weight * hinge;
+    sum.total += weight * t.cost(hinge);
     sum.active += weight;
     found.pairs[kept++] = pair;
     if (t.pull_rows)
       add_scaled(pull_row<T>(t.pull_rows, t.rows, i), row_at<T>(t.columns, j),
-                 t.sign() * weight * t.columns.inverse_of(j), d);
+                 t.force(hinge) * weight * t.columns.inverse_of(j), d);
   }
   sum.evaluated += found.count;
   sum.active_pairs += kept;
@@ -104,8 +104,10 @@ void pull(const HingeTask& t, const Tile& tile, const Survivors& found) {
   for (std::int32_t at = 0; at < found.count; ++at) {
     const std::int64_t i = tile.row0 + found.pairs[at].row, j = tile.column0 + found.pairs[at].column;
     const double weight = t.rows.weight_of(i) * t.columns.weight_of(j);
-    add_scaled(pull_row<T>(t.pull_columns, t.columns, j), row_at<T>(t.rows, i),
-               t.sign() * weight * t.rows.inverse_of(i), t.rows.d);
+    // survivors are few: a cosine taken again is cheaper than memory for all of them
+    const double force = t.squared ? t.force(t.hinge(cosine<T>(t, i, j))) : t.sign();
+    add_scaled(pull_row<T>(t.pull_columns, t.columns, j), row_at<T>(t.rows, i), force * weight * t.rows.inverse_of(i),
+               t.rows.d);
   }
 }
 
@@ -115,9 +117,9 @@ inline void decide(const HingeTask& t, std::int64_t i, std::int64_t j, Pull<T>& 
   const double hinge = t.hinge(cosine<T>(t, i, j));
   const double weight = t.rows.weight_of(i) * t.columns.weight_of(j);
   const bool active = hinge > kTie;
-  place = active ? static_cast<Pull<T>>(t.sign() * weight) : 0;
+  place = active ? static_cast<Pull<T>>(t.force(hinge) * weight) : 0;
   if (!active) return;
-  sum.total += weight * hinge;
+  sum.total += weight * t.cost(hinge);
   sum.active += weight;
   ++sum.active_pairs;
 }
@@ -128,9 +130,9 @@ inline void settle_one(const HingeTask& t, std::int64_t i, std::int64_t j, doubl
   const double hinge = t.hinge(static_cast<double>(place));
   if (hinge <= band && hinge >= -band) return decide<T>(t, i, j, place, sum);
   const double weight = t.rows.weight_of(i) * t.columns.weight_of(j);
-  place = hinge > 0 ? static_cast<Pull<T>>(t.sign() * weight) : 0;
+  place = hinge > 0 ? static_cast<Pull<T>>(t.force(hinge) * weight) : 0;
   if (!(hinge > 0)) return;
-  sum.total += weight * hinge;
+  sum.total += weight * t.cost(hinge);
   sum.active += weight;
   ++sum.active_pairs;
 }
@@ -149,7 +151,7 @@ struct VectorOf<double> {
 };
 
 // Columns [begin, end) of a tile's row, unweighted, in whole runs of vectors; returns where it stopped.
-template <class T>
+template <class T, bool squared>
 std::int64_t settle_run(const HingeTask& t, std::int64_t i, std::int64_t column0, std::int64_t begin, std::int64_t end,
                         double band, Pull<T>* row, HingeSum& sum) {
   using P = Pull<T>;
@@ -175,9 +177,9 @@ std::int64_t settle_run(const HingeTask& t, std::int64_t i, std::int64_t column0
     }
     for (int u = 0; u < run; ++u) {
       const Bits costs = hinge[u] > 0;
-      totals += costs ? hinge[u] : Values{};
+      totals += costs ? (squared ? hinge[u] * hinge[u] : hinge[u]) : Values{};
       counts -= costs;
-      const Values pull = costs ? Values{} + sign : Values{};
+      const Values pull = costs ? (squared ? 2 * sign * hinge[u] : Values{} + sign) : Values{};
       std::memcpy(row + begin + u * lanes, &pull, sizeof pull);
     }
   }
@@ -197,7 +199,9 @@ void settle_row(const HingeTask& t, const Tile& tile, std::int64_t i, double ban
     const std::int64_t begin = paired.begin[part] - tile.column0, end = paired.end[part] - tile.column0;
     if (begin == end) continue;
     for (; at < begin; ++at) row[at] = 0;
-    if (!weighted) at = settle_run<T>(t, i, tile.column0, at, end, band, row, sum);
+    if (!weighted)
+      at = t.squared ? settle_run<T, true>(t, i, tile.column0, at, end, band, row, sum)
+                     : settle_run<T, false>(t, i, tile.column0, at, end, band, row, sum);
     for (; at < end; ++at) settle_one<T>(t, i, tile.column0 + at, band, row[at], sum);
   }
   for (const std::int64_t width = tile.column1 - tile.column0; at < width; ++at) row[at] = 0;

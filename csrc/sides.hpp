@@ -26,16 +26,20 @@ struct Side {
   COSPAIR_INLINE double inverse_of(std::int64_t position) const { return inverse[order[position]]; }
 };
 
-// The pairs of one kind and what they pay: max(0, margin - s) for genuine ones, max(0, s - margin) for impostors.
+// The pairs of one kind and what they pay: h = max(0, margin - s) for genuine ones, h = max(0, s - margin) for
+// impostors; or h^2.
 struct HingeTask {
   Side rows, columns;  // the same side twice where symmetric: pairs of positions i < j
-  bool symmetric, genuine;
+  bool symmetric, genuine, squared;
   double margin;
   void* pull_rows;     // [n, d] derivative of the total in the unit rows, float (double for f64), or null
   void* pull_columns;  // that of the columns; where symmetric the same array
 
   COSPAIR_INLINE double hinge(double cosine) const { return genuine ? margin - cosine : cosine - margin; }
   COSPAIR_INLINE double sign() const { return genuine ? -1.0 : 1.0; }
+  COSPAIR_INLINE double cost(double hinge) const { return squared ? hinge * hinge : hinge; }
+  // derivative of the cost in the cosine
+  COSPAIR_INLINE double force(double hinge) const { return squared ? 2 * sign() * hinge : sign(); }
 };
 
 // The columns that make pairs of the kind with a row, within [begin, end): at most two intervals.

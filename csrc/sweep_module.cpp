@@ -31,10 +31,10 @@ nb::tuple as_tuple(const HingeSum& sum) {
 // A sweep and the tensors that it reads and writes.
 class HeldSweep {
  public:
-  HeldSweep(nb::tuple rows, nb::object columns, bool genuine, double margin, nb::object pull_rows,
+  HeldSweep(nb::tuple rows, nb::object columns, bool genuine, double margin, int power, nb::object pull_rows,
             nb::object pull_columns, int build)
       : kept_{rows, columns, pull_rows, pull_columns} {
-    HingeTask task = task_of(rows, columns, genuine, margin);
+    HingeTask task = task_of(rows, columns, genuine, margin, power);
     task.pull_rows = pull_of(pull_rows, task.rows);
     task.pull_columns = task.symmetric ? task.pull_rows : pull_of(pull_columns, task.columns);
     const int threads = thread_count();
@@ -98,7 +98,7 @@ void unit_rows(nb::tuple given, std::int64_t begin, std::int64_t end, nb::handle
 }
 
 nb::tuple genuine(nb::tuple rows, nb::object columns, bool count_parallel) {
-  const HingeTask task = task_of(rows, columns, true, 1.0);
+  const HingeTask task = task_of(rows, columns, true, 1.0, 1);
   const int threads = thread_count();
   HingeSum sum;
   {
@@ -149,9 +149,9 @@ void levels(nb::tuple given, int build, nb::handle out, nb::handle steps, nb::ha
 
 void bind_sweep(nb::module_& m) {
   nb::class_<HeldSweep>(m, "Sweep", "A sweep over the pairs of one kind; pulls are added to what the arrays hold.")
-      .def(nb::init<nb::tuple, nb::object, bool, double, nb::object, nb::object, int>(), nb::arg("rows"),
-           nb::arg("columns").none(), nb::arg("genuine"), nb::arg("margin"), nb::arg("pull_rows").none(),
-           nb::arg("pull_columns").none(), nb::arg("build") = 0)
+      .def(nb::init<nb::tuple, nb::object, bool, double, int, nb::object, nb::object, int>(), nb::arg("rows"),
+           nb::arg("columns").none(), nb::arg("genuine"), nb::arg("margin"), nb::arg("power"),
+           nb::arg("pull_rows").none(), nb::arg("pull_columns").none(), nb::arg("build") = 0)
       .def_prop_ro("tiles", &HeldSweep::tiles)
       .def_prop_ro("panels", &HeldSweep::panels)
       .def_prop_ro("sum", &HeldSweep::sum, "(total, weight of active pairs, active pairs, evaluated pairs)")

@@ -57,7 +57,7 @@ class HeldTally {
   HeldTally(nb::tuple rows, nb::object columns, nb::object panels, bool genuine, nb::tuple axis, nb::tuple windows,
             std::int64_t extremes, nb::object marginals)
       : kept_{rows, columns, panels, marginals} {
-    const HingeTask task = task_of(rows, columns, genuine, 0.0);
+    const HingeTask task = task_of(rows, columns, genuine, 0.0, 1);
     const HeldPanels& held = nb::cast<const HeldPanels&>(panels);
     if (held.panels().positions() != task.columns.k || held.panels().d() != task.columns.d) refuse("panels");
     const Axis along = axis_of(axis);

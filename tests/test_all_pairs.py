@@ -32,14 +32,16 @@ def rows(n: int, d: int, classes: int, *, seed: int = 0, dtype: torch.dtype = to
     return x, torch.randint(0, classes, (n,), generator=generator)
 
 
-def pair_by_pair(x, labels, other, other_labels, weights, *, margin, positive_margin, reduction):
+def pair_by_pair(
+    x, labels, other, other_labels, weights, *, margin, positive_margin, reduction, power=1
+):
     """The loss from the pair form, every pair of two sides a row of it."""
     n, m = len(labels), len(other_labels)
     first, second = torch.tensor(list(itertools.product(range(n), range(m)))).T
     same = labels[first] == other_labels[second]
     losses = cosine_embedding_loss(
         x[first], other[second], same, margin, positive_margin=positive_margin, reduction="none"
-    )
+    ).pow(power)
     weight = torch.ones(n * m, dtype=torch.float64)
     if weights is not None:
         weight = weights[0][first] * weights[1][second]
@@ -65,14 +67,16 @@ def pair_by_pair(x, labels, other, other_labels, weights, *, margin, positive_ma
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize(("margin", "positive_margin"), HINGES)
+@pytest.mark.parametrize("power", [1, 2])
 def test_two_sides_are_the_pair_form_over_all_their_pairs(
-    margin, positive_margin, reduction, weighted, kernel
+    power, margin, positive_margin, reduction, weighted, kernel
 ):
     x, labels = rows(9, 5, 4)
     other, other_labels = rows(13, 5, 6, seed=1)
     generator = torch.Generator().manual_seed(2)
     weights = [torch.rand(n, generator=generator, dtype=torch.float64) for n in (9, 13)]
     options = {"margin": margin, "positive_margin": positive_margin, "reduction": reduction}
+    options["power"] = power
     found, wanted = [], []
     for results, call in ((found, 0), (wanted, 1)):
         a, b = x.clone().requires_grad_(), other.clone().requires_grad_()
@@ -87,6 +91,46 @@ def test_two_sides_are_the_pair_form_over_all_their_pairs(
         upstream = torch.rand(loss.shape, generator=torch.Generator().manual_seed(3)).double()
         results += [loss.detach(), *torch.autograd.grad(loss, (a, b), upstream)]
     torch.testing.assert_close(found, wanted, rtol=1e-10, atol=1e-12)
+
+
+def test_squared_hinges_by_hand():
+    angles = torch.tensor([0.0, 60.0, 90.0], dtype=torch.float64).deg2rad()  # cosines .5, 0, .866
+    x = torch.stack([angles.cos(), angles.sin()], dim=1)
+    labels = torch.tensor([7, 7, 8])
+    genuine, impostors = (1 - 0.5) ** 2, [0.0, (0.75**0.5 - 0.25) ** 2]
+    options = {"margin": 0.25, "power": 2}
+    for kernel in KERNELS:
+        found = all_pairs_cosine_embedding_loss(
+            x, labels, reduction="active", kernel=kernel, **options
+        )
+        assert found.item() == pytest.approx(genuine + sum(impostors), rel=1e-12)
+        found = all_pairs_cosine_embedding_loss(
+            x, labels, reduction="balanced", kernel=kernel, **options
+        )
+        assert found.item() == pytest.approx(genuine + sum(impostors) / 2, rel=1e-12)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("reduction", ["mean", "active", "none"])
+def test_second_derivatives_of_squared_hinges(reduction, kernel):
+    x, labels = rows(7, 4, 3)
+
+    def loss(y):
+        return all_pairs_cosine_embedding_loss(
+            y, labels, margin=-0.1, power=2, reduction=reduction, kernel=kernel
+        )
+
+    assert torch.autograd.gradcheck(loss, x.requires_grad_())
+    assert torch.autograd.gradgradcheck(loss, x)
+
+
+def test_a_kernel_without_squares_is_refused_by_name_and_passed_over_by_auto(monkeypatch):
+    monkeypatch.setattr(kernels.SWEEPS["cpu"], "POWERS", (1,))
+    x, labels = rows(20, 5, 4)
+    expected = all_pairs_cosine_embedding_loss(x, labels, power=2, kernel="reference")
+    assert all_pairs_cosine_embedding_loss(x, labels, power=2).equal(expected)
+    with pytest.raises(RuntimeError, match=r"kernel='cpu' .* power=2; use kernel='auto'"):
+        all_pairs_cosine_embedding_loss(x, labels, power=2, kernel="cpu")
 
 
 @pytest.mark.parametrize("wanted", [(True, False), (False, True), (True, True)])
@@ -288,6 +332,7 @@ def test_a_weight_may_be_learned():
         ({"weight": torch.ones(4).long()}, TypeError, "weight must be a floating-point tensor"),
         ({"kernel": "numba"}, ValueError, "kernel must be one of"),
         ({"reduction": "max"}, ValueError, "reduction"),
+        ({"power": 3}, ValueError, r"power must be 1 \(hinges\) or 2 \(squared hinges\), got 3"),
     ],
 )
 def test_what_does_not_fit_is_named(changed, error, text):
@@ -417,7 +462,8 @@ def test_the_operator(reduction, two_sides):
     if two_sides:
         other, other_labels = rows(15, 5, 4, seed=1, dtype=torch.float32)
         sides = (other.requires_grad_(), other_labels)
-    given = (x.requires_grad_(), labels, *sides, None, None, 0.1, 1.0, reduction, "auto")
+    power = 2 if two_sides else 1
+    given = (x.requires_grad_(), labels, *sides, None, None, 0.1, 1.0, reduction, power, "auto")
     opcheck(torch.ops.cospair.all_pairs_loss.default, (*given, True, two_sides))
 
 
@@ -491,16 +537,18 @@ def test_stats_tell_what_happened():
     margin=st.sampled_from([-1.0, -0.25, 0.0, 0.25, 0.5, 1.0]) | st.floats(-1, 1),
     positive_margin=st.sampled_from([1.0, 0.5, 0.0]) | st.floats(-1, 1),
     reduction=st.sampled_from(["sum", "mean", "balanced", "active"]),
+    power=st.sampled_from([1, 2]),
     duplicated=st.booleans(),
 )
 def test_kernels_agree_with_the_matrix(
-    n, d, classes, seed, margin, positive_margin, reduction, duplicated
+    n, d, classes, seed, margin, positive_margin, reduction, power, duplicated
 ):
     x, labels = rows(n, d, classes, seed=seed, dtype=torch.float32)
     if duplicated:
         x[n // 2 :] = x[: n - n // 2].clone()
         x[0] = 0.0
     options = {"margin": margin, "positive_margin": positive_margin, "reduction": reduction}
+    options["power"] = power
     results = []
     for kernel in ("matrix", *KERNELS):
         y = x.double().requires_grad_() if kernel == "matrix" else x.clone().requires_grad_()
@@ -511,7 +559,7 @@ def test_kernels_agree_with_the_matrix(
             loss = all_pairs_cosine_embedding_loss(y, labels, kernel=kernel, **options)
         results.append((loss.detach().double(), torch.autograd.grad(loss, y)[0].double()))
     truth = results[0]
-    # pulls of float32 that cancel leave their rounding: a pair pulls by 1 at most
+    # pulls of float32 that cancel leave their rounding: a pair pulls by 1 at most, squared by 4
     largest = max(truth[1].abs().max().item(), 1e-2)
     for loss, gradient in results[1:]:
         torch.testing.assert_close(loss, truth[0], rtol=1e-6, atol=1e-7)

@@ -675,6 +675,6 @@ def test_repr_says_how_it_was_made():
     memory = CrossBatchMemory(4, 8, margin=0.25, reduction="active", dtype=torch.float16)
     assert repr(memory) == (
         "CrossBatchMemory(4, 8, margin=0.25, positive_margin=1.0, reduction='active', "
-        "memory_weight=1.0, dtype=torch.float16)"
+        "power=1, memory_weight=1.0, dtype=torch.float16)"
     )
     assert repr(eval(repr(memory))) == repr(memory)

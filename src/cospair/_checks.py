@@ -43,6 +43,14 @@ def check_reduction(value: str, known: object = Reduction) -> None:
         raise ValueError(f"reduction must be one of {listed}, got {value!r}; choose one of them")
 
 
+def check_power(value: int) -> None:
+    """Refuse a power of the hinges other than 1 or 2."""
+    if isinstance(value, bool) or value not in (1, 2):
+        raise ValueError(
+            f"power must be 1 (hinges) or 2 (squared hinges), got {value!r}; choose one of them"
+        )
+
+
 def check_embeddings(name: str, x: Tensor) -> None:
     """Refuse what is not a floating-point tensor with at least one feature."""
     if not isinstance(x, Tensor):

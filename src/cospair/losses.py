@@ -278,6 +278,7 @@ def all_pairs_cosine_embedding_loss(
     weight: Tensor | None = None,
     other_weight: Tensor | None = None,
     reduction: AllPairsReduction = "mean",
+    power: int = 1,
     kernel: Kernel = "auto",
     stats: SweepStats | None = None,
     progress: Callable[[int, int], object] | None = None,
@@ -287,7 +288,7 @@ def all_pairs_cosine_embedding_loss(
     The pairs are those i < j of `x`, or, with `other`, every row of `x` with every row of `other`,
     as a batch of queries against a gallery or a memory bank. A pair is genuine where its labels are
     equal and an impostor pair otherwise, and costs what it costs in `cosine_embedding_loss`. With g
-    and h the genuine and impostor pairs' losses:
+    and h the genuine and impostor pairs' losses, squared where power is 2:
 
         'sum':       sum(g) + sum(h)
         'mean':      (sum(g) + sum(h)) / number of pairs
@@ -296,6 +297,9 @@ def all_pairs_cosine_embedding_loss(
         best
         'none':      the matrix: loss of pair (i, j) at [i, j], 0 where it is no pair; n x m
         numbers, for small n only
+
+    A squared hinge pulls at a pair in proportion to how far it is from its margin, 2 h instead of
+    1: hard pairs count for more, and none is pulled with full force as soon as it crosses.
 
     With weights, a pair weighs the product of its rows' weights, its loss is multiplied by that,
     and means divide by the sum of the weights. An empty kind adds 0; a batch without a pair has
@@ -317,8 +321,10 @@ def all_pairs_cosine_embedding_loss(
             gradient needs the memory of the matrix.
         other_weight: Weights of the other side's rows, (M).
         reduction: 'none', 'mean', 'sum', 'balanced' or 'active'.
+        power: 1 for hinges, 2 for squared hinges: max(0, ...) ** 2.
         kernel: 'auto' takes the fastest that runs here for the device and dtype; 'reference', 'cpu'
-            or 'triton' takes that one. For second derivatives, 'none' and the transforms of
+            or 'triton' takes that one, which has no power 2. For second derivatives, 'none' and the
+            transforms of
             torch.func the matrix is formed, whatever the kernel.
         stats: Filled with what the sweep did; eager mode only.
         progress: Called as progress(tiles done, tiles in all) during the sweep of either kind of
@@ -347,6 +353,7 @@ def all_pairs_cosine_embedding_loss(
     margin = _checks.checked_margin("margin", margin)
     positive_margin = _checks.checked_margin("positive_margin", positive_margin)
     _checks.check_reduction(reduction, AllPairsReduction)
+    _checks.check_power(power)
     _check_side(x, labels, weight, "")
     _checks.check_other_side(x, other, labels, other_labels, other_weight)
     if other is not None and other_labels is not None:
@@ -358,7 +365,7 @@ def all_pairs_cosine_embedding_loss(
     batch = sweep.Batch(x, labels, other, other_labels, weight, other_weight)
     loss = sweep.all_pairs_loss(
         batch,
-        sweep.Hinges(margin, positive_margin, reduction),
+        sweep.Hinges(margin, positive_margin, reduction, power),
         kernel=kernel,
         watch=Watch(stats, progress),
     )
@@ -391,10 +398,12 @@ class AllPairsCosineEmbeddingLoss(torch.nn.Module):
         margin: Cosine above which an impostor pair costs, in [-1, 1].
         positive_margin: Cosine below which a genuine pair costs, in [-1, 1].
         reduction: 'none', 'mean', 'sum', 'balanced' or 'active'.
+        power: 1 for hinges, 2 for squared hinges.
         kernel: 'auto', 'reference', 'cpu' or 'triton'.
 
     Raises:
-        ValueError: For a margin outside [-1, 1] or an unknown reduction, when constructed.
+        ValueError: For a margin outside [-1, 1], an unknown reduction or another power, when
+            constructed.
 
     Example:
         >>> import torch
@@ -409,11 +418,14 @@ class AllPairsCosineEmbeddingLoss(torch.nn.Module):
         *,
         positive_margin: float = 1.0,
         reduction: AllPairsReduction = "mean",
+        power: int = 1,
         kernel: Kernel = "auto",
     ) -> None:
         """Check and keep the options."""
         super().__init__()
         _checks.check_reduction(reduction, AllPairsReduction)
+        _checks.check_power(power)
+        self.power = power
         self.margin = _checks.checked_margin("margin", margin)
         self.positive_margin = _checks.checked_margin("positive_margin", positive_margin)
         self.reduction: AllPairsReduction = reduction
@@ -440,9 +452,11 @@ class AllPairsCosineEmbeddingLoss(torch.nn.Module):
             weight=weight,
             other_weight=other_weight,
             reduction=self.reduction,
+            power=self.power,
             kernel=self.kernel,
         )
 
     def extra_repr(self) -> str:
-        """The options, as they would be written."""
-        return _written(self.margin, self.positive_margin, self.reduction)
+        """The options, as they would be written; hinges that are not squared go unsaid."""
+        written = _written(self.margin, self.positive_margin, self.reduction)
+        return written if self.power == 1 else f"{written}, power={self.power}"

@@ -59,6 +59,7 @@ class CrossBatchMemory(torch.nn.Module):
         margin: Cosine above which an impostor pair costs, in [-1, 1].
         positive_margin: Cosine below which a genuine pair costs, in [-1, 1].
         reduction: 'mean', 'sum', 'balanced' or 'active', of each term by itself.
+        power: 1 for hinges, 2 for squared hinges.
         memory_weight: What the second term is multiplied by, finite and not negative.
         kernel: 'auto', 'reference', 'cpu' or 'triton'.
         dtype: Of the bank's rows: float16, bfloat16, float32 or float64. Rows of a dtype that it
@@ -99,6 +100,7 @@ class CrossBatchMemory(torch.nn.Module):
         margin: float = 0.0,
         positive_margin: float = 1.0,
         reduction: MemoryReduction = "mean",
+        power: int = 1,
         memory_weight: float = 1.0,
         kernel: Kernel = "auto",
         dtype: torch.dtype = torch.float32,
@@ -111,6 +113,8 @@ class CrossBatchMemory(torch.nn.Module):
         self.margin = _checks.checked_margin("margin", margin)
         self.positive_margin = _checks.checked_margin("positive_margin", positive_margin)
         self.reduction: MemoryReduction = reduction
+        _checks.check_power(power)
+        self.power = power
         self.memory_weight = _checked_factor("memory_weight", memory_weight)
         self.kernel: Kernel = kernels.checked_name(kernel)
         self.gather = gather
@@ -192,7 +196,7 @@ class CrossBatchMemory(torch.nn.Module):
         return (
             f"{self.size}, {self.dim}, margin={self.margin!r}, "
             f"positive_margin={self.positive_margin!r}, reduction={self.reduction!r}, "
-            f"memory_weight={self.memory_weight!r}, dtype={self.rows.dtype}"
+            f"power={self.power}, memory_weight={self.memory_weight!r}, dtype={self.rows.dtype}"
         )
 
     def _loss(self, x: Tensor, labels: Tensor) -> Tensor:
@@ -200,6 +204,7 @@ class CrossBatchMemory(torch.nn.Module):
             "margin": self.margin,
             "positive_margin": self.positive_margin,
             "reduction": self.reduction,
+            "power": self.power,
             "kernel": self.kernel,
         }
         labels = labels.to(torch.int64)

@@ -20,7 +20,7 @@ import os
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -33,9 +33,32 @@ from cospair.recipes import Recipe
 
 Examples = Callable[[Sequence[int], torch.Generator], Tensor]
 Figure = Callable[[nn.Module], float]
+Observer = Callable[[int, nn.Module], None]  # called with (steps done, model)
 
 _LAST, _BEST, _STATE = "last.safetensors", "best.safetensors", "last.state.pt"
 _METRICS = "metrics.jsonl"
+
+
+class Objective(NamedTuple):
+    """What a run minimises, and on which rows of the training set."""
+
+    criterion: nn.Module  # (embeddings [n, d], labels [n]) -> loss []; its parameters are trained
+    batches: Sequence[list[int]]  # one a step
+
+
+def recipe_objective(recipe: Recipe, labels: Tensor, *, seed: int) -> Objective:
+    """The recipe's own: every pair of P x K batches."""
+    criterion = AllPairsCosineEmbeddingLoss(
+        recipe.margin, positive_margin=recipe.positive_margin, reduction="active"
+    )
+    return Objective(criterion, pk_batches(labels, recipe, seed=seed))
+
+
+def pk_batches(labels: Tensor, recipe: Recipe, *, seed: int) -> Sequence[list[int]]:
+    """Rows of P identities with K pictures each, a batch a step."""
+    people = min(recipe.people, int(labels.max()) + 1)
+    sampler = PKSampler(labels.numpy(), p=people, k=recipe.each, batches=recipe.steps, seed=seed)
+    return list(sampler.batches_of(0))
 
 
 # ---- over a frozen trunk -----------------------------------------------------------------------
@@ -78,6 +101,7 @@ def train_head(
     recipe: Recipe,
     *,
     seed: int,
+    objective: Objective | None = None,
     folder: str | os.PathLike[str] | None = None,
     progress: bool = False,
 ) -> nn.Linear:
@@ -88,6 +112,7 @@ def train_head(
         labels: Class of each picture, 0 to classes - 1, int64 [n].
         recipe: What to do.
         seed: The same seed gives the same head.
+        objective: As in `run`.
         folder: Where metrics and checkpoints go; None: nowhere.
         progress: Show a bar on standard error.
 
@@ -105,7 +130,17 @@ def train_head(
     def examples(rows: Sequence[int], generator: torch.Generator) -> Tensor:
         return white[torch.randint(len(white), (len(rows),), generator=generator), rows]
 
-    run(turn, examples, labels, recipe, seed=seed, data=views, folder=folder, progress=progress)
+    run(
+        turn,
+        examples,
+        labels,
+        recipe,
+        seed=seed,
+        data=views,
+        objective=objective,
+        folder=folder,
+        progress=progress,
+    )
     turn = turn.cpu()
     with torch.no_grad():
         return linear(turn.weight @ start.weight, turn.weight @ start.bias)
@@ -121,7 +156,9 @@ def train_from_scratch(
     recipe: Recipe,
     *,
     seed: int,
+    objective: Objective | None = None,
     figure: Figure | None = None,
+    observe: Observer | None = None,
     folder: str | os.PathLike[str] | None = None,
     progress: bool = False,
 ) -> Embedder:
@@ -133,7 +170,9 @@ def train_from_scratch(
         labels: Class of each picture, 0 to classes - 1, int64 [n].
         recipe: What to do.
         seed: The same seed gives the same encoder.
+        objective: As in `run`.
         figure: Error of a model on held-out people, lower is better; the best model is returned.
+        observe: As in `run`.
         folder: Where metrics and checkpoints go; None: nowhere.
         progress: Show a bar on standard error.
 
@@ -153,7 +192,9 @@ def train_from_scratch(
         recipe,
         seed=seed,
         data=pictures,
+        objective=objective,
         figure=figure,
+        observe=observe,
         folder=folder,
         progress=progress,
     )
@@ -171,7 +212,9 @@ def run(
     *,
     seed: int,
     data: Tensor,
+    objective: Objective | None = None,
     figure: Figure | None = None,
+    observe: Observer | None = None,
     folder: str | os.PathLike[str] | None = None,
     save_every: int = 100,
     progress: bool = False,
@@ -185,19 +228,23 @@ def run(
         recipe: Loss, batches, steps and rates.
         seed: Of batches and views.
         data: What the examples are made of; a checkpoint made on other data is not taken up.
+        objective: Another loss or other batches than the recipe's; not with `folder`, whose
+            checkpoints know the recipe alone.
         figure: Error of a model on held-out people; taken every `save_every` steps.
+        observe: Called after every step.
         folder: Where `metrics.jsonl` and the checkpoints go; an unfinished run there is resumed.
         save_every: Steps between checkpoints.
         progress: Show a bar on standard error.
     """
     from accelerate import Accelerator
 
+    assert objective is None or folder is None
     accelerator = Accelerator()
-    criterion = AllPairsCosineEmbeddingLoss(
-        recipe.margin, positive_margin=recipe.positive_margin, reduction="active"
-    )
+    objective = objective or recipe_objective(recipe, labels, seed=seed)
+    criterion = objective.criterion.to(accelerator.device)
+    learned = [*model.parameters(), *criterion.parameters()]
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+        learned, lr=recipe.learning_rate, weight_decay=recipe.weight_decay
     )
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: recipe.pace(step))
     wrapped, optimizer, scheduler = accelerator.prepare(model, optimizer, scheduler)
@@ -206,9 +253,8 @@ def run(
         digest = sha256(labels.numpy().tobytes() + data.numpy().tobytes()).hexdigest()
         keeper.identity = f"{recipe} seed {seed} data {digest}"
     wrapped.train()
-    batches = list(_batches(labels, recipe, seed=seed))
     for step in _bar(range(keeper.resume(), recipe.steps), "training", shown=progress):
-        rows = batches[step]
+        rows = objective.batches[step]
         inputs = examples(rows, torch.Generator().manual_seed((seed << 32) + step))
         embeddings = wrapped(inputs.to(accelerator.device))
         loss = criterion(embeddings, labels[rows].to(accelerator.device))
@@ -217,16 +263,13 @@ def run(
         optimizer.step()
         scheduler.step()
         optimizer.zero_grad()
+        if observe is not None:
+            observe(step + 1, model)
+            wrapped.train()
         if (step + 1) % save_every == 0 or step + 1 == recipe.steps:
             keeper.save(step + 1)
             wrapped.train()
     keeper.finish()
-
-
-def _batches(labels: Tensor, recipe: Recipe, *, seed: int) -> Sequence[list[int]]:
-    people = min(recipe.people, int(labels.max()) + 1)
-    sampler = PKSampler(labels.numpy(), p=people, k=recipe.each, batches=recipe.steps, seed=seed)
-    return list(sampler.batches_of(0))
 
 
 class _Keeper:

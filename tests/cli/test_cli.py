@@ -9,7 +9,7 @@ from cospair import __version__
 from cospair.cli import app
 
 
-@pytest.mark.parametrize("verb", ["demo", "train", "embed", "evaluate", "match"])
+@pytest.mark.parametrize("verb", ["demo", "train", "embed", "evaluate", "compare", "match"])
 def test_every_verb_has_help_that_is_its_jobs_first_line(verb):
     result = RUN.invoke(app, [verb, "--help"])
     assert result.exit_code == 0
@@ -82,6 +82,7 @@ def test_without_a_word_it_shows_its_help(tmp_path):
     ("verb", "words"),
     [
         ("train", "training goes on from its last checkpoint with the same command"),
+        ("compare_losses", "it goes on from the trials that are done with the same command"),
         ("evaluate", "there is nothing to resume, the same command starts again"),
     ],
 )
@@ -91,7 +92,7 @@ import sys
 from cospair import cli, jobs
 def interrupted(*a, **k): raise KeyboardInterrupt
 jobs.{verb} = interrupted
-sys.argv = ["cospair", "{verb}", "faces"]
+sys.argv = ["cospair", "{verb.partition("_")[0]}", "faces"]
 cli.main()
 """
     command = [sys.executable, "-c", program]

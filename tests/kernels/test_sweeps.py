@@ -72,9 +72,10 @@ def brute_force(given: Given, hinge: Hinge) -> Expected:
         weights = weights if weight is None else weights * weight.double().reshape(shape)
     if given.other is None and given.weight is not None:
         weights = weights * given.weight.double()[None, :]
-    rows, columns = sign * weights @ opposite, sign * weights.T @ unit
+    force = sign * hinge.power * weights * cost ** (hinge.power - 1)
+    rows, columns = force @ opposite, force.T @ unit
     return Expected(
-        (weights * cost).sum().item(),
+        (weights * cost**hinge.power).sum().item(),
         weights.sum().item(),
         int((weights > 0).sum()),
         rows + columns if given.other is None else rows,
@@ -138,17 +139,18 @@ def kernel(request, monkeypatch):
 @pytest.mark.parametrize("genuine", [False, True])
 @pytest.mark.parametrize("margin", [-1.0, -0.3, 0.0, 0.25, 0.5, 0.99, 1.0])
 @pytest.mark.parametrize("kind", ["random", "trained", "copies"])
-def test_sums_over_all_pairs(kernel, kind, margin, genuine):
+@pytest.mark.parametrize("power", [1, 2])
+def test_sums_over_all_pairs(kernel, power, kind, margin, genuine):
     x, labels = rows_of(300, 24, kind, seed=1, classes=40)
-    check(kernel, Given(x.float(), labels), Hinge(genuine, margin))
+    check(kernel, Given(x.float(), labels), Hinge(genuine, margin, power))
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("d", [1, 2, 3, 5, 16, 31, 33, 127, 512, 1030])
 def test_every_dtype_and_width(kernel, d, dtype):
     x, labels = rows_of(70, d, "trained", seed=d, classes=11)
-    for margin in (0.0, 0.4):
-        check(kernel, Given(x.to(dtype), labels), Hinge(False, margin))
+    for margin, power in ((0.0, 1), (0.4, 1), (0.2, 2)):
+        check(kernel, Given(x.to(dtype), labels), Hinge(False, margin, power))
     check(kernel, Given(x.to(dtype), labels), Hinge(True, 0.6))
 
 
@@ -158,8 +160,8 @@ def test_two_sides_of_different_classes(kernel, n, m, genuine):
     x, labels = rows_of(n, 20, "trained", seed=n, classes=17)
     other, other_labels = rows_of(m, 20, "trained", seed=m + 1, classes=17)
     given = Given(x.float(), labels + 5, other.float(), other_labels)
-    for margin in (0.0, 0.3):
-        check(kernel, given, Hinge(genuine, margin))
+    for margin, power in ((0.0, 1), (0.3, 1), (0.3, 2)):
+        check(kernel, given, Hinge(genuine, margin, power))
 
 
 @pytest.mark.parametrize("genuine", [False, True])

@@ -9,6 +9,7 @@ import typer
 
 import cospair
 from cospair.bench import command as bench
+from cospair.cli.compare import compare
 from cospair.cli.demo import demo
 from cospair.cli.embed import embed
 from cospair.cli.errors import INTERRUPTED, answer_to, interrupted
@@ -34,7 +35,7 @@ def _front(
         raise typer.Exit
 
 
-for _verb in (demo, train, embed, evaluate, match):
+for _verb in (demo, train, embed, evaluate, compare, match):
     app.command()(_verb)
 app.add_typer(bench.app)
 

@@ -6,7 +6,12 @@ import os
 import sys
 
 INTERRUPTED = 130  # the shell's code for SIGINT
-_RESUMES = ("demo", "train")
+# What the verbs that can be interrupted go on from.
+_RESUMES = {
+    "demo": "training goes on from its last checkpoint",
+    "train": "training goes on from its last checkpoint",
+    "compare": "it goes on from the trials that are done",
+}
 
 
 def answer_to(error: Exception) -> int:
@@ -34,9 +39,10 @@ def answer_to(error: Exception) -> int:
 
 
 def interrupted() -> int:
-    """Say how to go on after an interruption, which only training can."""
-    if sys.argv[1:2] and sys.argv[1] in _RESUMES:
-        _say("interrupted; training goes on from its last checkpoint with the same command")
+    """Say how to go on after an interruption, which only what trains can."""
+    resumes = _RESUMES.get(next(iter(sys.argv[1:2]), ""))
+    if resumes:
+        _say(f"interrupted; {resumes} with the same command")
     else:
         _say("interrupted; there is nothing to resume, the same command starts again")
     return INTERRUPTED

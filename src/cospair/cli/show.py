@@ -13,8 +13,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from cospair.report import formats
+from cospair.report.standings import SAID, many_comparisons, reference_of, standing, standings
 
 Write = Callable[[float | None], str]
+_TAR = "tar@far=0.01"
 # Figures of retrieval that are shares, by their key.
 _RANKS = {"map": "mAP", "map_at_r": "MAP@R", "r_precision": "R-precision", "minp": "mINP"}
 
@@ -79,6 +81,48 @@ def comparison(result: dict[str, Any]) -> None:
     for name, entry in found.items():
         line(f"{figure_name(name)}: {_in_capitals(entry['verdict'])}")
     line(result["comparison"]["note"])
+
+
+def losses(result: dict[str, Any]) -> None:
+    """Print the result of `compare`."""
+    for part in result["encoders"]:
+        _losses_of(f"{result['title']}, {part['encoder']}", part)
+    for one in result["left_out"]:
+        line(f"left out: {one['name']}; {one['reason']}")
+    line(many_comparisons(result["encoders"]))
+
+
+def _losses_of(title: str, part: dict[str, Any]) -> None:
+    table = Table(title=escape(title), box=None, title_justify="left", padding=(0, 1))
+    table.add_column("", overflow="fold")
+    for head in ("AUC", "EER", "TAR@1 %", "to default", "", "s"):
+        table.add_column(head, justify="right" if head else "left", overflow="fold")
+    for one in part["contenders"]:
+        _loss_row(table, one)
+    table.add_section()
+    for one in part["baselines"]:
+        _loss_row(table, {**one, "name": f"untrained: {one['name']}"})
+    Console().print(table)
+    found = standings(part["contenders"])
+    line(f"by AUC, against {reference_of(part)['name']}:")
+    for kind, words in SAID:
+        if found[kind] or kind in ("better", "worse"):
+            line(f"{words}: {'; '.join(found[kind]) or 'none'}")
+    most = max(len(one["settings_tried"]) for one in part["contenders"])
+    tried = f"{most} settings were tried for each loss" if most > 1 else "nothing was tried"
+    line(f"{tried} but the default, chosen on people neither trained on nor tested\n")
+
+
+def _loss_row(table: Table, one: dict[str, Any]) -> None:
+    """A loss or a baseline, which took no training."""
+    writes = {"auc": formats.decimal, "eer": formats.percent, _TAR: formats.percent}
+    values = (_plain(write(one["figures"][name]["value"])) for name, write in writes.items())
+    stand, gap = standing(one), ""
+    if stand != "default" and one["against_reference"]["auc"]["difference"] is not None:
+        gap = _signed(one["against_reference"]["auc"]["difference"], formats.decimal)
+    seconds = f"{one['seconds']:.3g}" if "seconds" in one else ""
+    mark = "" if stand == "default" else stand
+    table.add_row(escape(one["name"]), *values, gap, mark, seconds)
 
 
 def _in_capitals(verdict: str) -> str:

@@ -99,9 +99,11 @@ def compare_scores(
     second, _ = checked_pairs(scores_b, same)
     codes = identities_of_pairs(identities, len(flags))
     check_people_match(flags, codes)
-    side_a, side_b = (_side(scores, flags, far) for scores in (first, second))
+    side_a, side_b = (verification_sides(scores, flags, far) for scores in (first, second))
     a, b = (
-        _draws(scores, flags, codes, far, resamples, seed, _later(progress, part * resamples))
+        verification_draws(
+            scores, flags, codes, far, resamples, seed, _later(progress, part * resamples)
+        )
         for part, scores in enumerate((first, second))
     )
     found = percentile_intervals(
@@ -231,7 +233,7 @@ def _names(far: Sequence[float]) -> list[str]:
     return [f"tar@far={float(target)!r}" for target in far]
 
 
-def _side(
+def verification_sides(
     scores: NDArray[np.float64], same: NDArray[np.bool_], far: Sequence[float]
 ) -> dict[str, tuple[float | None, str]]:
     """Figures of one model, and why one is missing."""
@@ -247,7 +249,7 @@ def _side(
     }
 
 
-def _draws(
+def verification_draws(
     scores: NDArray[np.float64],
     same: NDArray[np.bool_],
     codes: NDArray[np.int64],
@@ -256,6 +258,8 @@ def _draws(
     seed: int,
     progress: Progress | None,
 ) -> Draws:
+    """Figures of one model in every resample of the people."""
+
     def figures(impostors: Counts, genuine: Counts) -> dict[str, Any]:
         tars = [tar_within(impostors, genuine, target) for target in far]
         return {

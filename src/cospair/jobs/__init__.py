@@ -4,6 +4,7 @@ A job is one file with one function. It knows every room and holds no idea of it
 calls and puts together. Its result is a plain dict.
 """
 
+from cospair.jobs.compare_losses import compare_losses, default_plan
 from cospair.jobs.demo import demo
 from cospair.jobs.embed import embed
 from cospair.jobs.evaluate import evaluate
@@ -11,4 +12,13 @@ from cospair.jobs.match import match
 from cospair.jobs.plan import EvaluationPlan
 from cospair.jobs.train import train
 
-__all__ = ["EvaluationPlan", "demo", "embed", "evaluate", "match", "train"]
+__all__ = [
+    "EvaluationPlan",
+    "compare_losses",
+    "default_plan",
+    "demo",
+    "embed",
+    "evaluate",
+    "match",
+    "train",
+]

@@ -33,6 +33,8 @@ _TOGETHER_ELEMENTS = 1 << 20  # of their rows
 
 _Tile = tuple[int, int, int, int]  # positions of its rows, then of its columns
 
+POWERS = (1, 2)  # of a hinge that a pair may pay
+
 
 def hinge_sweep(
     rows: Side, columns: Side | None, hinge: Hinge, *, wanted: tuple[bool, bool], watch: Watch

@@ -22,6 +22,8 @@ _TILE = 1024
 _CHUNK = 1 << 18  # elements: what stays in a core's cache
 _CHUNK_ELSEWHERE = 1 << 23  # and what keeps an accelerator busy
 
+POWERS = (1, 2)  # of a hinge that a pair may pay
+
 
 def unavailable() -> str:
     """Why this kernel cannot run here; empty, because it always can."""
@@ -49,9 +51,11 @@ def hinge_sweep(
         cost = (cosines.clamp_(-1.0, 1.0) - hinge.margin) * (-1.0 if hinge.genuine else 1.0)
         costs = (cost > TIE) & paired
         weights = _weights(rows, top)[:, None] * _weights(other, left)[None, :] * costs
-        total += (cost * weights).sum()
         active += weights.sum()
         force = -weights if hinge.genuine else weights
+        if hinge.power == 2:
+            force, cost = 2 * cost * force, cost * cost
+        total += (cost * weights).sum()
         if pull is not None:
             _add(pull, rows.order[top], force @ _unit_rows(other, left))
         if opposite is not None:

@@ -7,7 +7,8 @@ Every kernel of the sweep (`cpu_sweep`, `triton_sweep`, `reference_sweep`) is on
 over the pairs of one kind, genuine or impostor: those of `rows` with `columns`, or, where columns
 is None, the pairs i < j of `rows`, each once. None of them holds n x n numbers. Beside it stand
 `squared_lengths(x)`, `finish`, which turns pulls into gradients, and, in a kernel that has the
-closed form of genuine pairs at margin 1, `genuine_at_one`.
+closed form of genuine pairs at margin 1, `genuine_at_one`. `POWERS` lists the powers of a hinge
+that a kernel knows.
 """
 
 from __future__ import annotations
@@ -77,6 +78,7 @@ class Hinge(NamedTuple):
 
     genuine: bool
     margin: float
+    power: int = 1  # of the distance to the margin that a pair pays: 1 or 2
 
 
 class Swept(NamedTuple):

@@ -36,6 +36,7 @@ from cospair.kernels.triton_gpu import refuses, unavailable
 
 __all__ = ["finish", "hinge_sweep", "refuses", "squared_lengths", "unavailable"]
 
+POWERS = (1,)  # of a hinge that a pair may pay: the pulls are products with one bit a pair
 _PANEL = 128  # tiles a side
 _PROGRAMS = 528  # at most: four for each multiprocessor of an H100
 _PACKED_ROWS = 32  # a program that packs

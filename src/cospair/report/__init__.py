@@ -16,6 +16,7 @@ Decisions of this room:
 
 from cospair.report.comparison import write_comparison
 from cospair.report.embedding_map import embedding_map
+from cospair.report.losses import write_loss_comparison
 from cospair.report.single import write_report
 
-__all__ = ["embedding_map", "write_comparison", "write_report"]
+__all__ = ["embedding_map", "write_comparison", "write_loss_comparison", "write_report"]

@@ -20,13 +20,14 @@ OPTIONAL = (
 def data_card(result: dict[str, Any]) -> str:
     """Write the card's panels: data, model, run."""
     return (
-        _panel("Data", definitions(_data(result)) + _skipped(result["data"]))
-        + _panel("Model", _model(result.get("model")))
-        + _panel("Run", definitions(_run(result)) + command_box(result.get("command")))
+        panel("Data", definitions(_data(result)) + skipped_files(result["data"]))
+        + panel("Model", _model(result.get("model")))
+        + panel("Run", definitions(_run(result)) + command_box(result.get("command")))
     )
 
 
-def _panel(title: str, html: str) -> str:
+def panel(title: str, html: str) -> str:
+    """Write a part of the card."""
     return f'<section class="panel"><h3>{title}</h3>{html}</section>'
 
 
@@ -55,7 +56,8 @@ def _amount(part: dict[str, Any] | None) -> str:
     return f"{count(part.get('identities'))} identities, {count(part.get('pictures'))} pictures"
 
 
-def _skipped(data: dict[str, Any]) -> str:
+def skipped_files(data: dict[str, Any]) -> str:
+    """Fold the reasons why files were skipped; nothing where none were."""
     sentences: Sequence[str] = data.get("skipped") or ()
     if not sentences:
         return ""

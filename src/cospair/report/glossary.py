@@ -41,11 +41,26 @@ OPEN_SET = {
     "threshold and ranked among the first.",
     "False alarm": "A query of somebody who is not enrolled that scores above the threshold.",
 }
+LOSSES = {
+    "Loss": "What training makes small: which scores of a batch are wrong, and by how much.",
+    "The default": "The loss that cospair trains with: every pair of a batch, in its recipe's own "
+    "setting, for which nothing is tried here.",
+    "Margin": "Impostor pairs cost only where they score above it.",
+    "1 - s": "The form of the loss in which a genuine pair of score s costs 1 − s, however alike "
+    "it is already.",
+    "Symmetric hinge": "The form in which a genuine pair costs only while it scores below the "
+    "margin.",
+    "Triplet": "An anchor, a picture of the same identity and one of another: the latter is to be "
+    "farther by a margin. Semi-hard takes the nearest that is farther than the genuine one.",
+    "MSE": "Mean squared error: scores or embeddings are drawn to fixed values, as in regression.",
+    "Split": "One part of the identities tested by what was trained on the others.",
+    "Validation people": "Training identities that are kept out while settings are tried.",
+}
 
 
-def glossary(more: Iterable[dict[str, str]] = ()) -> str:
-    """Write the terms, and those of further sections, as a definition list."""
-    terms = {**TERMS}
+def glossary(more: Iterable[dict[str, str]] = (), *, without: Iterable[str] = ()) -> str:
+    """Write the terms, less some, and those of further sections, as a definition list."""
+    terms = {term: line for term, line in TERMS.items() if term not in set(without)}
     for section in more:
         terms |= section
     return definitions(((term, text(line)) for term, line in terms.items()), name="glossary")

@@ -26,7 +26,7 @@ from cospair import kernels
 from cospair.kernels.sweeps import Watch
 from cospair.sweep import op, plain
 from cospair.sweep.batch import Batch, Hinges
-from cospair.sweep.gradients import loss_and_gradients
+from cospair.sweep.gradients import kernel_for, loss_and_gradients
 from cospair.sweep.ranking import top_k
 from cospair.sweep.tails import counts_above, histogram
 
@@ -35,7 +35,7 @@ __all__ = ["Batch", "Hinges", "all_pairs_loss", "counts_above", "histogram", "to
 
 def all_pairs_loss(batch: Batch, hinges: Hinges, *, kernel: str, watch: Watch) -> Tensor:
     """Loss [] over the pairs of a batch, or [n, m] for 'none'; float64 or the batch's dtype."""
-    chosen = kernels.choose(kernel, batch.x.device, batch.x.dtype, kernels.SWEEPS)
+    chosen = kernel_for(kernel, batch, hinges)
     weights = (batch.weight, batch.other_weight)
     learned = any(w is not None and w.requires_grad for w in weights)
     if hinges.reduction == "none" or learned:

@@ -20,6 +20,7 @@ class Hinges(NamedTuple):
     margin: float
     positive_margin: float
     reduction: str
+    power: int = 1
 
 
 class Batch(NamedTuple):

@@ -9,9 +9,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cospair import kernels
 from cospair.kernels.sweeps import Hinge, Swept, Watch
 from cospair.sweep import plain
 from cospair.sweep.batch import Batch, Hinges, Prepared, pair_weights, prepare
+
+
+def kernel_for(name: str, batch: Batch, hinges: Hinges) -> ModuleType:
+    """The kernel of that name, or the fastest for 'auto'; the reference where it cannot square."""
+    chosen = kernels.choose(name, batch.x.device, batch.x.dtype, kernels.SWEEPS)
+    if hinges.power in chosen.POWERS:
+        return chosen
+    if name == "auto":
+        return kernels.SWEEPS["reference"]
+    raise RuntimeError(
+        f"kernel={name!r} must know the power of the hinges, but it has no power={hinges.power}; "
+        "use kernel='auto'"
+    )
 
 
 def loss_and_gradients(
@@ -22,15 +36,20 @@ def loss_and_gradients(
         batch, unit = _normalised(batch)
         rows, columns = prepare(batch, kernel.squared_lengths)
         other = columns and columns.side
-        closed = hinges.positive_margin == 1.0 and hasattr(kernel, "genuine_at_one")
+        power = hinges.power
+        closed = (hinges.positive_margin, power) == (1.0, 1) and hasattr(kernel, "genuine_at_one")
         impostors = kernel.hinge_sweep(
-            rows.side, other, Hinge(False, hinges.margin), wanted=wanted, watch=watch
+            rows.side, other, Hinge(False, hinges.margin, power), wanted=wanted, watch=watch
         )
         genuine = (
             kernel.genuine_at_one(rows.side, other, watch=watch)
             if closed
             else kernel.hinge_sweep(
-                rows.side, other, Hinge(True, hinges.positive_margin), wanted=wanted, watch=watch
+                rows.side,
+                other,
+                Hinge(True, hinges.positive_margin, power),
+                wanted=wanted,
+                watch=watch,
             )
         )
         of_genuine, of_impostors = _shares(batch, hinges.reduction, genuine, impostors, watch)

@@ -11,16 +11,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cospair import kernels
 from cospair.kernels.sweeps import Watch
 from cospair.sweep.batch import Batch, Hinges
-from cospair.sweep.gradients import loss_and_gradients
+from cospair.sweep.gradients import kernel_for, loss_and_gradients
 
 torch.library.define(
     "cospair::all_pairs_loss",
     "(Tensor x, Tensor labels, Tensor? other, Tensor? other_labels, Tensor? weight, "
-    "Tensor? other_weight, float margin, float positive_margin, str reduction, str kernel, "
-    "bool wanted1, bool wanted2) -> (Tensor, Tensor, Tensor)",
+    "Tensor? other_weight, float margin, float positive_margin, str reduction, int power, "
+    "str kernel, bool wanted1, bool wanted2) -> (Tensor, Tensor, Tensor)",
     tags=(torch.Tag.pt2_compliant_tag,),
 )
 
@@ -34,7 +33,7 @@ def all_pairs_loss(batch: Batch, hinges: Hinges, kernel: str) -> Tensor:
 @torch.library.impl("cospair::all_pairs_loss", ("cpu", "cuda"))
 def _(*arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
     batch, hinges, (kernel, *wanted) = _read(arguments)
-    chosen = kernels.choose(kernel, batch.x.device, batch.x.dtype, kernels.SWEEPS)
+    chosen = kernel_for(kernel, batch, hinges)
     loss, gradients = loss_and_gradients(
         batch, hinges, chosen, Watch(), wanted=(wanted[0], wanted[1])
     )
@@ -55,7 +54,7 @@ def _(*arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _read(arguments: tuple[Any, ...]) -> tuple[Batch, Hinges, tuple[Any, ...]]:
-    return Batch(*arguments[:6]), Hinges(*arguments[6:9]), arguments[9:]
+    return Batch(*arguments[:6]), Hinges(*arguments[6:10]), arguments[10:]
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
@@ -70,7 +69,7 @@ def _backward(ctx: Any, upstream: Tensor | None, *_: Any) -> tuple[Tensor | None
         (g * upstream.to(g.dtype)).to(ctx.dtype) if wish and upstream is not None else None
         for g, wish in zip(ctx.saved_tensors, ctx.wanted, strict=True)
     )
-    return first, None, second, *(None,) * 9
+    return first, None, second, *(None,) * 10
 
 
 torch.library.register_autograd("cospair::all_pairs_loss", _backward, setup_context=_keep)

@@ -32,13 +32,16 @@ def of_unit_rows(rows: Tensor, columns: Tensor, batch: Batch, hinges: Hinges) ->
     zero = torch.zeros((), dtype=cosines.dtype, device=cosines.device)
     of_genuine = torch.where(genuine, _cost(cosines, hinges.positive_margin, -1.0), zero)
     of_impostor = torch.where(impostor, _cost(cosines, hinges.margin, 1.0), zero)
+    kinds = (genuine, impostor)
+    if hinges.reduction == "active":
+        kinds = of_genuine > 0, of_impostor > 0
+    if hinges.power == 2:
+        of_genuine, of_impostor = of_genuine.square(), of_impostor.square()
     weights = _pair_weights(batch, cosines)
     if hinges.reduction == "none":
         return (of_genuine + of_impostor) * weights
     sums = [(of_genuine * weights).sum(), (of_impostor * weights).sum()]
-    if hinges.reduction == "active":
-        genuine, impostor = of_genuine > 0, of_impostor > 0
-    counts = [torch.where(kind, weights, zero).sum() for kind in (genuine, impostor)]
+    counts = [torch.where(kind, weights, zero).sum() for kind in kinds]
     shares = shares_of(hinges.reduction, *counts)
     return sums[0] * shares[0] + sums[1] * shares[1]
 

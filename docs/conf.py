@@ -35,10 +35,7 @@ myst_heading_anchors = 3  # a link to page.md#a-heading resolves here as it does
 nitpicky = True
 # names of other libraries have no inventory here, because nothing is fetched
 nitpick_ignore_regex = [("py:.*", r"(?!cospair\.).*")]
-nitpick_ignore = [
-    ("py:class", "cospair.data.samplers.Batch"),  # a type variable
-    ("py:class", "cospair.study.procedure.StudyPlan"),  # has no page of its own yet
-]
+nitpick_ignore = [("py:class", "cospair.data.samplers.Batch")]  # a type variable
 smartquotes_action = "D"  # dashes alone: a quote may stand for itself
 
 # ---- docstrings --------------------------------------------------------------------------------

@@ -1,15 +1,15 @@
 """Face recognition, every person new to the encoder: AT&T's 40 people, 10 pictures each.
 
-    python examples/face_recognition.py [--steps 300]
+    python examples/face_recognition.py [--steps 100]
 
-22 people train a small convolutional encoder from scratch, 8 others choose the threshold, which is
-kept as a file that says where it comes from. Of the last 10, 6 are enrolled with 5 pictures each
-and recognised on their other 5; 4 stay strangers.
+22 people train a head over frozen ImageNet features, 8 others choose the threshold, which is kept
+as a file that says where it comes from. Of the last 10, 6 are enrolled with 5 pictures each and
+recognised on their other 5; 4 stay strangers. So few people say little: over four splits FRR was 1
+to 13 %.
 """
 
 import argparse
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +20,9 @@ from cospair.evaluation import Threshold, choose_threshold, pair_scores, rates_a
 from cospair.gallery import Gallery
 
 parser = argparse.ArgumentParser()
-parser.add_argument("--steps", type=int, default=300)
-recipe = replace(recipes.FROM_SCRATCH, margin=0.25, steps=parser.parse_args().steps)
+parser.add_argument("--steps", type=int, default=100)
+steps = parser.parse_args().steps
+recipe = recipes.Recipe(margin=0.25, steps=steps, views=2, area=64 * 56)
 
 faces = data.faces()
 train, others = data.split_identities(faces.labels, test=18, seed=0)
@@ -30,8 +31,9 @@ chosen, tested = others[first], others[last]
 config = recipes.config_for(recipe, [faces.picture(0).size], channels=1)
 pictures = models.prepared_all((faces.picture(row) for row in range(len(faces))), config)
 classes = torch.from_numpy(np.unique(faces.labels[train], return_inverse=True)[1])
-encoder = training.train_from_scratch(config, pictures[train], classes, recipe, seed=0)
-embeddings = encoder.embed(pictures)
+views = training.feature_views(models.Embedder(config), pictures, recipe, seed=0)
+head = training.train_head(views[:, train], classes, recipe, seed=0)
+embeddings = head(training.plain_features(views, recipe)).detach()
 
 pairs = pair_scores(embeddings[chosen], faces.labels[chosen])
 with tempfile.TemporaryDirectory() as place:

@@ -195,6 +195,7 @@ def test_both_terms_are_the_public_loss_with_the_options(kernel, monkeypatch):
 
     monkeypatch.setattr("cospair.memory.all_pairs_cosine_embedding_loss", spy)
     options = {"margin": 0.2, "positive_margin": 0.6, "reduction": "balanced", "kernel": kernel}
+    options["power"] = 2
     memory = CrossBatchMemory(4, 8, memory_weight=3.0, **options)
     assert memory(*batch(2, seed=22)).item() == 4.0
     assert seen == [(2, None, options), (4, None, options)]

@@ -84,9 +84,7 @@ def whitening(split: Split, seed: int) -> torch.Tensor:
     recipe = Recipe()
     model = Embedder(recipes.config_for(recipe, [(104, 128)], channels=1)).eval()
     views = training.feature_views(model, train, recipe, seed=seed)
-    start = models.whitened_projection(
-        views.flatten(0, 1), classes.repeat(len(views)), shrink=recipe.shrink
-    )
+    start = training.whitening(views, classes, recipe)
     with torch.no_grad():
         return start(torch.cat([model.features(chunk) for chunk in test.split(32)]))
 

@@ -293,8 +293,8 @@ def all_pairs_cosine_embedding_loss(
         'sum':       sum(g) + sum(h)
         'mean':      (sum(g) + sum(h)) / number of pairs
         'balanced':  mean(g) + mean(h)
-        'active':    mean of the g that are > 0 + mean of the h that are > 0; the one that trains
-        best
+        'active':    mean of the g that are > 0 + mean of the h that are > 0; what
+        `cospair train` minimises
         'none':      the matrix: loss of pair (i, j) at [i, j], 0 where it is no pair; n x m
         numbers, for small n only
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from cospair.data import Augmentation
+from cospair.data import Augmentation, ImageSet
 from cospair.losses import AllPairsCosineEmbeddingLoss
 from cospair.models import EmbedderConfig, EncoderName
 
@@ -103,6 +103,13 @@ FROM_SCRATCH = Recipe(
     area=64 * 56,
 )
 RECIPES: dict[str, Recipe] = {"efficientnet-lite0": Recipe(), "conv": FROM_SCRATCH}
+
+
+def config_for_set(recipe: Recipe, images: ImageSet) -> EmbedderConfig:
+    """A model's configuration for a set of pictures, from some fifty of them."""
+    sample = [images.picture(i) for i in range(0, len(images), max(1, len(images) // 50))]
+    grey = all(picture.mode == "L" for picture in sample)
+    return config_for(recipe, [picture.size for picture in sample], channels=1 if grey else 3)
 
 
 def config_for(

@@ -95,6 +95,12 @@ def plain_features(views: Tensor, recipe: Recipe) -> Tensor:
     return (views[0] + views[1]) / 2 if recipe.mirror else views[0]
 
 
+def whitening(views: Tensor, labels: Tensor, recipe: Recipe) -> nn.Linear:
+    """Where a head starts: within-class whitening of views [views, n, f] with classes [n]."""
+    rows, classes = views.flatten(0, 1), labels.repeat(len(views))
+    return whitened_projection(rows, classes, shrink=recipe.shrink)
+
+
 def train_head(
     views: Tensor,
     labels: Tensor,
@@ -119,9 +125,7 @@ def train_head(
     Returns:
         Linear layer from features to embeddings (not yet of length 1).
     """
-    start = whitened_projection(
-        views.flatten(0, 1), labels.repeat(len(views)), shrink=recipe.shrink
-    )
+    start = whitening(views, labels, recipe)
     with torch.no_grad():
         white = start(views)
     turn = nn.Linear(white.shape[2], white.shape[2], bias=False)

@@ -55,6 +55,7 @@ def test_from_data_to_a_table_a_result_and_a_page(tiny):
         (("digits", "--folds", "3", "--splits", "4"), "splits must be from 1 to the number of"),
         (("digits", "--resamples", "50"), "resamples must be 0 (no intervals) or at least 100"),
         (("digits", "--margin", "2"), "Invalid value for '--margin'"),
+        (("digits", "--margin", "0.2", "--no-sweep"), "--margin must go with the sweep; got 0.2"),
         (("no-such-folder",), "no-such-folder"),
     ],
 )

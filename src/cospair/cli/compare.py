@@ -9,18 +9,11 @@ from typing import Annotated
 import typer
 
 from cospair.cli import show
-from cospair.cli.options import AsJson, Out, Seed, typed
-from cospair.cli.train import Encoder
+from cospair.cli.options import AsJson, Encoder, Mirror, Out, Pictures, Seed, Steps, typed
 
 
 def compare(
-    data: Annotated[
-        str,
-        typer.Argument(
-            help="'faces', 'digits', or a folder root/identity/*.jpg of at least 8 identities.",
-            show_default=False,
-        ),
-    ],
+    data: Pictures,
     out: Out = Path("cospair-compare"),
     encoder: Annotated[
         list[Encoder] | None,
@@ -46,9 +39,7 @@ def compare(
         int | None,
         typer.Option(min=1, help="How many of the parts are tested.", show_default="all"),
     ] = None,
-    steps: Annotated[
-        int | None, typer.Option(min=1, help="Training steps.", show_default="100; conv 300")
-    ] = None,
+    steps: Steps = None,
     people: Annotated[
         int | None, typer.Option(min=2, help="Identities a step.", show_default="24; conv 16")
     ] = None,
@@ -64,9 +55,7 @@ def compare(
     sweep: Annotated[
         bool, typer.Option(help="Also train at every margin, in both forms of the loss.")
     ] = True,
-    mirror: Annotated[
-        bool, typer.Option(help="A mirror image shows the same identity (not so for writing).")
-    ] = True,
+    mirror: Mirror = True,
     resamples: Annotated[
         int, typer.Option(min=0, help="Resamples of the intervals: 0, or at least 100.")
     ] = 1000,
@@ -76,6 +65,10 @@ def compare(
     """Train one encoder with many losses and say which differences are real; resumes."""
     from cospair import jobs, recipes, report, study
 
+    if margin and not sweep:
+        raise ValueError(
+            f"--margin must go with the sweep; got {margin[0]:g} and --no-sweep; leave one out"
+        )
     given = {"steps": steps, "people": people, "mirror": mirror}
     changes = {name: value for name, value in given.items() if value is not None}
     encoders = [one.value for one in encoder or [Encoder.pretrained]]

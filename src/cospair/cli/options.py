@@ -18,6 +18,26 @@ Seed = Annotated[
     ),
 ]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for everything that is written.")]
+Pictures = Annotated[
+    str,
+    typer.Argument(
+        help="'faces', 'digits', or a folder root/identity/*.jpg of at least 8 identities.",
+        show_default=False,
+    ),
+]
+Steps = Annotated[
+    int | None, typer.Option(min=1, help="Training steps.", show_default="100; conv 300")
+]
+Mirror = Annotated[
+    bool, typer.Option(help="A mirror image shows the same identity (not so for writing).")
+]
+
+
+class Encoder(str, Enum):
+    """Encoders by name."""
+
+    pretrained = "efficientnet-lite0"
+    conv = "conv"
 
 
 class RuleName(str, Enum):

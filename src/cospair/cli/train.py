@@ -4,31 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cospair.cli import show
-from cospair.cli.options import AsJson, Out, RuleName, Seed
-
-
-class Encoder(str, Enum):
-    """Encoders by name."""
-
-    pretrained = "efficientnet-lite0"
-    conv = "conv"
+from cospair.cli.options import AsJson, Encoder, Mirror, Out, Pictures, RuleName, Seed, Steps
 
 
 def train(
-    data: Annotated[
-        str,
-        typer.Argument(
-            help="'faces', 'digits', or a folder root/identity/*.jpg of at least 8 identities.",
-            show_default=False,
-        ),
-    ],
+    data: Pictures,
     out: Out = Path("cospair-run"),
     encoder: Annotated[
         Encoder,
@@ -51,10 +37,7 @@ def train(
             show_default="far; eer where there are too few pictures for it",
         ),
     ] = None,
-    steps: Annotated[
-        int | None,
-        typer.Option(min=1, help="Training steps.", show_default="100; conv 300"),
-    ] = None,
+    steps: Steps = None,
     margin: Annotated[
         float | None,
         typer.Option(
@@ -69,9 +52,7 @@ def train(
             show_default="0.4; conv 1",
         ),
     ] = None,
-    mirror: Annotated[
-        bool, typer.Option(help="A mirror image shows the same identity (not so for writing).")
-    ] = True,
+    mirror: Mirror = True,
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:

@@ -121,10 +121,7 @@ def _check_enough(images: ImageSet, train_rows: np.ndarray, test_rows: np.ndarra
 
 
 def _prepare(images: ImageSet, recipe: Recipe) -> tuple[_People, models.EmbedderConfig]:
-    sample = [images.picture(i) for i in range(0, len(images), max(1, len(images) // 50))]
-    grey = all(picture.mode == "L" for picture in sample)
-    sizes = [picture.size for picture in sample]
-    config = recipes.config_for(recipe, sizes, channels=1 if grey else 3)
+    config = recipes.config_for_set(recipe, images)
     pictures = models.prepared_all((images.picture(i) for i in range(len(images))), config)
     classes = np.unique(images.labels, return_inverse=True)[1]
     return _People(pictures, torch.from_numpy(classes.astype(np.int64))), config

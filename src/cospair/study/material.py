@@ -54,11 +54,7 @@ def gathered(images: ImageSet, recipe: Recipe, *, seed: int, progress: bool = Fa
     Returns:
         What every trial learns from.
     """
-    sample = [images.picture(i) for i in range(0, len(images), max(1, len(images) // 50))]
-    grey = all(picture.mode == "L" for picture in sample)
-    config = recipes.config_for(
-        recipe, [picture.size for picture in sample], channels=1 if grey else 3
-    )
+    config = recipes.config_for_set(recipe, images)
     pictures = models.prepared_all((images.picture(i) for i in range(len(images))), config)
     views = None
     if recipe.encoder == "efficientnet-lite0":
@@ -88,12 +84,7 @@ def _centred_features(material: Material, train: Rows, held: Rows) -> Tensor:
 
 def _whitened(material: Material, train: Rows, held: Rows) -> Tensor:
     assert material.views is not None
-    views = material.views[:, train]
-    start = models.whitened_projection(
-        views.flatten(0, 1),
-        material.classes(train).repeat(len(views)),
-        shrink=material.recipe.shrink,
-    )
+    start = training.whitening(material.views[:, train], material.classes(train), material.recipe)
     with torch.no_grad():
         return start(training.plain_features(material.views, material.recipe)[held])
 

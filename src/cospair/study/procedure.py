@@ -187,8 +187,7 @@ class _Run:
 
 def _splits(material: Material, plan: StudyPlan) -> Sequence[tuple[Rows, Rows]]:
     people = len(np.unique(material.labels))
-    least = min(4, people // plan.folds * (plan.folds - 1))
-    if people < 2 * plan.folds or least < 4:
+    if people < 2 * plan.folds or people // plan.folds * (plan.folds - 1) < 4:
         raise ValueError(
             f"a comparison needs at least 2 identities a fold and 4 to train on; got {people} in "
             f"{plan.folds} folds; add pictures of more people or ask for fewer folds"

@@ -82,18 +82,20 @@ inline Moments<T> moments(const T* a, const T* b, std::int64_t d) {
 // A sum and what its roundings lost (Ogita, Rump, Oishi 2005, algorithm Dot2), in lanes.
 struct Compensated {
   Lanes high = {}, low = {};
-  inline void add_product(Lanes x, Lanes y) {
+  COSPAIR_INLINE void add_product(Lanes x, Lanes y) {
     const Lanes p = x * y;
     const Lanes product_error = fused(x, y, -p);
     const Lanes t = high + p;
     const Lanes z = t - high;
-    low += ((high - (t - z)) + (p - z)) + product_error;
+    low = low + (((high - (t - z)) + (p - z)) + product_error);
     high = t;
   }
   inline long double value() const {
     long double sum = 0;
-    for (int l = 0; l < kLanes; ++l) sum += high[l];
-    for (int l = 0; l < kLanes; ++l) sum += low[l];
+    double lanes[2 * kLanes];
+    store(lanes, high);
+    store(lanes + kLanes, low);
+    for (const double lane : lanes) sum += lane;
     return sum;
   }
 };
@@ -137,7 +139,7 @@ inline Wide<T> squared_distance(const T* p, const T* q, double factor, std::int6
 }
 
 // Adds (q - factor p)^2. Each difference is taken as two numbers: its square has no bits to spare either.
-inline void add_squared_difference(Compensated& sum, Lanes minus, Lanes p, Lanes q) {
+COSPAIR_INLINE void add_squared_difference(Compensated& sum, Lanes minus, Lanes p, Lanes q) {
   const Lanes product = minus * p;
   const Lanes t = q + product;
   const Lanes z = t - q;
@@ -146,7 +148,7 @@ inline void add_squared_difference(Compensated& sum, Lanes minus, Lanes p, Lanes
   const Lanes y = e - t;
   const Lanes low = (t - (e - y)) + (lost - y);
   sum.add_product(e, e);
-  sum.low += 2.0 * e * low;
+  sum.low = sum.low + splat(2.0) * e * low;
 }
 
 template <>

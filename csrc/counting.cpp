@@ -12,29 +12,22 @@ namespace {
 
 constexpr double kWhole = 0x1.8p52;  // adding it and taking it away rounds to a whole number, halves to even
 
-typedef std::int32_t Numbers __attribute__((vector_size(32)));
-
 // Keys and cells of so many cosines, in whole vectors: what lies behind the last of them is computed too.
 inline void place_on(const Axis& axis, const double* cosines, std::int64_t count, Counts& out) {
   const Lanes one = splat(1.0), scale = splat(axis.scale), low = splat(axis.low), step = splat(axis.step);
   const Lanes last = splat(axis.cells - 1), sign = splat(axis.sign);
   Lanes highest = splat(-2 * axis.scale);
   for (std::int64_t i = 0; i < count; i += kLanes) {
-    Lanes s = load(cosines + i);
-    s = s > one ? one : s;
-    s = s < -one ? -one : s;
+    const Lanes s = at_least(at_most(load(cosines + i), one), -one);
     const Lanes key = (s * scale + splat(kWhole)) - splat(kWhole);
-    const Lanes signed_key = key * sign;
-    highest = signed_key > highest ? signed_key : highest;
-    Lanes at = (key - low) * step;
-    at = at < Lanes{} ? Lanes{} : at;
-    at = at > last ? last : at;
+    highest = at_least(highest, key * sign);
     store(out.keys + i, key);
-    const Numbers cell = __builtin_convertvector(at, Numbers);
-    std::memcpy(out.cell + i, &cell, sizeof cell);
+    store(out.cell + i, at_most(at_least((key - low) * step, Lanes{}), last));
   }
-  out.highest = highest[0];
-  for (int l = 1; l < kLanes; ++l) out.highest = highest[l] > out.highest ? highest[l] : out.highest;
+  double lanes[kLanes];
+  store(lanes, highest);
+  out.highest = lanes[0];
+  for (const double lane : lanes) out.highest = lane > out.highest ? lane : out.highest;
 }
 
 // Counts cells, and lists the pairs of those that are cut.

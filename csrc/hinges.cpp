@@ -6,6 +6,8 @@
 // product's error bound of the hinge are decided so too.
 #include "hinges.hpp"
 
+#include <type_traits>
+
 #include "unit_rows.hpp"
 
 #ifndef COSPAIR_ISA
@@ -137,54 +139,45 @@ inline void settle_one(const HingeTask& t, std::int64_t i, std::int64_t j, doubl
   ++sum.active_pairs;
 }
 
-template <class P>
-struct VectorOf;
-template <>
-struct VectorOf<float> {
-  typedef float Values __attribute__((vector_size(64)));
-  typedef std::int32_t Bits __attribute__((vector_size(64)));
-};
-template <>
-struct VectorOf<double> {
-  typedef double Values __attribute__((vector_size(64)));
-  typedef std::int64_t Bits __attribute__((vector_size(64)));
-};
-
 // Columns [begin, end) of a tile's row, unweighted, in whole runs of vectors; returns where it stopped.
 template <class T, bool squared>
 std::int64_t settle_run(const HingeTask& t, std::int64_t i, std::int64_t column0, std::int64_t begin, std::int64_t end,
                         double band, Pull<T>* row, HingeSum& sum) {
   using P = Pull<T>;
-  using Values = typename VectorOf<P>::Values;
-  using Bits = typename VectorOf<P>::Bits;
   constexpr int lanes = 64 / sizeof(P), run = 4;
-  const P sign = static_cast<P>(t.sign()), margin = static_cast<P>(t.margin), clear = static_cast<P>(band);
+  using Values = Vector<P, lanes>;
+  using Whole = std::conditional_t<sizeof(P) == 8, std::int64_t, std::int32_t>;
+  using Bits = Vector<Whole, lanes>;
+  const Values sign = Repeat<Values>::of(static_cast<P>(t.sign())),
+               margin = Repeat<Values>::of(static_cast<P>(t.margin));
+  const Values clear = Repeat<Values>::of(static_cast<P>(band)), zero = {};
   Values totals = {};
   Bits counts = {};
   for (; begin + run * lanes <= end; begin += run * lanes) {
     Values hinge[run];
     Bits close = {};
     for (int u = 0; u < run; ++u) {
-      std::memcpy(&hinge[u], row + begin + u * lanes, sizeof hinge[u]);
+      take(hinge[u], row + begin + u * lanes);
       hinge[u] = (hinge[u] - margin) * sign;
-      close |= (hinge[u] <= clear) & (hinge[u] >= -clear);
+      close = close | ((hinge[u] <= clear) & (hinge[u] >= -clear));
     }
-    std::int64_t any = 0;
-    for (int l = 0; l < lanes; ++l) any |= close[l];
-    if (any) {
+    if (any(close)) {
       for (int l = 0; l < run * lanes; ++l) settle_one<T>(t, i, column0 + begin + l, band, row[begin + l], sum);
       continue;
     }
     for (int u = 0; u < run; ++u) {
-      const Bits costs = hinge[u] > 0;
-      totals += costs ? (squared ? hinge[u] * hinge[u] : hinge[u]) : Values{};
-      counts -= costs;
-      const Values pull = costs ? (squared ? 2 * sign * hinge[u] : Values{} + sign) : Values{};
-      std::memcpy(row + begin + u * lanes, &pull, sizeof pull);
+      const Bits costs = zero < hinge[u];
+      totals = totals + select(costs, squared ? hinge[u] * hinge[u] : hinge[u], zero);
+      counts = counts - costs;
+      store(row + begin + u * lanes, select(costs, squared ? sign * hinge[u] + sign * hinge[u] : sign, zero));
     }
   }
+  P total[lanes];
+  Whole count[lanes];
+  std::memcpy(total, &totals, sizeof totals);
+  std::memcpy(count, &counts, sizeof counts);
   std::int64_t active = 0;
-  for (int l = 0; l < lanes; ++l) sum.total += static_cast<double>(totals[l]), active += counts[l];
+  for (int l = 0; l < lanes; ++l) sum.total += static_cast<double>(total[l]), active += count[l];
   sum.active += static_cast<double>(active);
   sum.active_pairs += active;
   return begin;

@@ -25,8 +25,8 @@ template <class T>
 struct ToMemory {  // a gradient row of its own
   static constexpr Sink kKind = Sink::row;
   T* row;
-  void put_singles(std::int64_t j, Singles v) const { store(row + j, v); }
-  void put_lanes(std::int64_t j, Lanes v) const { store(row + j, v); }
+  COSPAIR_INLINE void put_singles(std::int64_t j, Singles v) const { store(row + j, v); }
+  COSPAIR_INLINE void put_lanes(std::int64_t j, Lanes v) const { store(row + j, v); }
   void put_one(std::int64_t j, double v) const { put(row + j, v); }
 };
 
@@ -34,22 +34,22 @@ template <class T>
 struct PastCaches {
   static constexpr Sink kKind = Sink::row;
   T* row;
-  void put_singles(std::int64_t j, Singles v) const { stream(row + j, v); }
-  void put_lanes(std::int64_t j, Lanes v) const { stream(row + j, v); }
+  COSPAIR_INLINE void put_singles(std::int64_t j, Singles v) const { stream(row + j, v); }
+  COSPAIR_INLINE void put_lanes(std::int64_t j, Lanes v) const { stream(row + j, v); }
   void put_one(std::int64_t j, double v) const { put(row + j, v); }
 };
 
 struct IntoSum {  // the gradient of an input that is one row for all
   static constexpr Sink kKind = Sink::sum;
   double* row;
-  void put_lanes(std::int64_t j, Lanes v) const { store(row + j, load(row + j) + v); }
+  COSPAIR_INLINE void put_lanes(std::int64_t j, Lanes v) const { store(row + j, load(row + j) + v); }
   void put_one(std::int64_t j, double v) const { row[j] += v; }
 };
 
 struct Nowhere {
   static constexpr Sink kKind = Sink::none;
-  void put_singles(std::int64_t, Singles) const {}
-  void put_lanes(std::int64_t, Lanes) const {}
+  COSPAIR_INLINE void put_singles(std::int64_t, Singles) const {}
+  COSPAIR_INLINE void put_lanes(std::int64_t, Lanes) const {}
   void put_one(std::int64_t, double) const {}
 };
 
@@ -84,7 +84,7 @@ struct Split {
 };
 
 // own * x + along * y. The multiples keep their 48 bits, so that what is rounded is one product and the result.
-inline Singles combine(const Split& own, Singles x, const Split& along, Singles y) {
+COSPAIR_INLINE Singles combine(const Split& own, Singles x, const Split& along, Singles y) {
   return multiply_add(own.high, x, multiply_add(along.high, y, multiply_add(own.low, x, along.low * y)));
 }
 
@@ -186,7 +186,7 @@ inline void gradients(const Cosine<T>& c, const T* a, const T* b, double k, Out1
     return;
   }
   if constexpr (sizeof(T) < sizeof(double) && Out1::kKind != Sink::sum && Out2::kKind != Sink::sum)
-    if (kFusesSingles && !c.near && moderate(c.norm1) && moderate(c.norm2) && moderate(k * k))
+    if (kFuses && !c.near && moderate(c.norm1) && moderate(c.norm2) && moderate(k * k))
       return gradients_single(c, a, b, k, out1, out2, d);
   if (!c.near) {
     const double s = c.cosine();

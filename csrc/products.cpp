@@ -11,6 +11,17 @@
 namespace cospair {
 namespace {
 
+// Sums that are held at once.
+#if defined(__AVX512F__)
+constexpr int kHeldRows = 8, kHeldRegisters = 3;  // 24 of 32 registers
+#elif defined(__AVX2__)
+constexpr int kHeldRows = 4, kHeldRegisters = 3;  // 12 of 16
+#elif defined(__aarch64__)
+constexpr int kHeldRows = 4, kHeldRegisters = 6;  // 24 of 32
+#else
+constexpr int kHeldRows = 4, kHeldRegisters = 2;  // 8 of 16
+#endif
+
 constexpr std::int64_t kDepth = 256;  // features of a panel that the first cache holds
 
 // kHeldRows rows by kHeldRegisters registers of columns, over some features; `resume` goes on where out stopped.
@@ -20,22 +31,22 @@ inline void block(const double* rows, const double* panel, std::int64_t depth, b
   for (int r = 0; r < kHeldRows; ++r)
 #pragma GCC unroll 8
     for (int c = 0; c < kHeldRegisters; ++c)
-      sums[r][c] = resume ? load_register(out + r * kPanel + c * kRegisterDoubles) : Register{};
+      sums[r][c] = resume ? read<Register>(out + r * kPanel + c * kRegisterDoubles) : Register{};
   for (std::int64_t k = 0; k < depth; ++k) {
     Register columns[kHeldRegisters];
 #pragma GCC unroll 8
-    for (int c = 0; c < kHeldRegisters; ++c) columns[c] = load_register(panel + k * kPanel + c * kRegisterDoubles);
+    for (int c = 0; c < kHeldRegisters; ++c) columns[c] = read<Register>(panel + k * kPanel + c * kRegisterDoubles);
 #pragma GCC unroll 8
     for (int r = 0; r < kHeldRows; ++r) {
-      const Register row = repeated(rows[k * kGroup + r]);
+      const Register row = Repeat<Register>::of(rows[k * kGroup + r]);
 #pragma GCC unroll 8
-      for (int c = 0; c < kHeldRegisters; ++c) sums[r][c] = chained(row, columns[c], sums[r][c]);
+      for (int c = 0; c < kHeldRegisters; ++c) sums[r][c] = multiply_add(row, columns[c], sums[r][c]);
     }
   }
 #pragma GCC unroll 8
   for (int r = 0; r < kHeldRows; ++r)
 #pragma GCC unroll 8
-    for (int c = 0; c < kHeldRegisters; ++c) store_register(out + r * kPanel + c * kRegisterDoubles, sums[r][c]);
+    for (int c = 0; c < kHeldRegisters; ++c) store(out + r * kPanel + c * kRegisterDoubles, sums[r][c]);
 }
 
 }  // namespace

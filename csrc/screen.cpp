@@ -45,18 +45,14 @@ constexpr int kOffset = kLevel == 127 ? 128 : kLevel;
 // Sums are kept in whole registers: of a wider vector that is one of many, compilers keep memory.
 #if defined(__AVX512F__)
 constexpr int kGroup = 12;  // rows a pass: with two strips their sums fill 24 of 32 registers
-constexpr int kRegister = 64;
-#elif defined(__AVX2__)
-constexpr int kGroup = 2;
-constexpr int kRegister = 32;
 #else
 constexpr int kGroup = 2;
-constexpr int kRegister = 16;
 #endif
-constexpr int kParts = 64 / kRegister;
+constexpr int kParts = 64 / kRegisterBytes;
+constexpr int kPartLanes = kStrip / kParts;
 
-typedef std::int32_t Sums __attribute__((vector_size(64)));
-typedef std::int32_t Part __attribute__((vector_size(kRegister)));
+using Part = Vector<std::int32_t, kPartLanes>;
+using Integers = Vector<std::int32_t, kStrip>;
 
 // sums[l] += <four unsigned bytes of lane l, the four signed bytes of `word`>
 inline Part add_products(Part sums, Part bytes, std::int32_t word) {
@@ -87,19 +83,19 @@ inline std::int32_t word_at(const std::int8_t* p) {
 }
 
 // Bit l is set where lane l of sum * step + near * reach exceeds the threshold.
-inline std::uint32_t over(Sums sums, Singles step, Singles reach, float near, float threshold) {
-  const Singles bound = multiply_add(splat_single(near), reach, __builtin_convertvector(sums, Singles) * step);
+COSPAIR_INLINE std::uint32_t over(Part sums, const float* step, const float* reach, float near, float threshold) {
+  const FloatRegister product = __builtin_convertvector(sums, FloatRegister) * read<FloatRegister>(step);
+  const FloatRegister bound = multiply_add(Repeat<FloatRegister>::of(near), read<FloatRegister>(reach), product);
+  const FloatRegister limit = Repeat<FloatRegister>::of(threshold);
 #if defined(__AVX512F__)
-  return _mm512_cmp_ps_mask(bound, splat_single(threshold), _CMP_NLE_UQ);
-#elif defined(__AVX__)
-  __m256 half[2];
-  std::memcpy(half, &bound, sizeof bound);
-  const __m256 limit = _mm256_set1_ps(threshold);
-  return static_cast<std::uint32_t>(_mm256_movemask_ps(_mm256_cmp_ps(half[0], limit, _CMP_NLE_UQ))) |
-         static_cast<std::uint32_t>(_mm256_movemask_ps(_mm256_cmp_ps(half[1], limit, _CMP_NLE_UQ))) << 8;
+  return _mm512_cmp_ps_mask(bound, limit, _CMP_NLE_UQ);
+#elif defined(__AVX2__)
+  return static_cast<std::uint32_t>(_mm256_movemask_ps(_mm256_cmp_ps(bound, limit, _CMP_NLE_UQ)));
+#elif defined(__SSE2__)
+  return static_cast<std::uint32_t>(_mm_movemask_ps(_mm_cmpnle_ps(bound, limit)));
 #else
   std::uint32_t mask = 0;
-  for (int l = 0; l < kSingles; ++l) mask |= static_cast<std::uint32_t>(!(bound[l] <= threshold)) << l;
+  for (int l = 0; l < kPartLanes; ++l) mask |= static_cast<std::uint32_t>(!(bound[l] <= threshold)) << l;
   return mask;
 #endif
 }
@@ -126,12 +122,6 @@ inline void keep(std::uint32_t mask, const Row& row, std::int64_t i, std::int64_
   }
 }
 
-inline Part load_part(const std::uint8_t* p) {
-  Part v;
-  std::memcpy(&v, p, sizeof v);
-  return v;
-}
-
 // `rows` rows from i on against the strips from `column` on.
 template <int rows>
 inline void group(const ScreenTask& t, std::int64_t i, std::int64_t column, const Tile& tile, Survivors& out) {
@@ -151,7 +141,7 @@ inline void group(const ScreenTask& t, std::int64_t i, std::int64_t column, cons
 #pragma GCC unroll 4
     for (int c = 0; c < kStrips; ++c)
 #pragma GCC unroll 4
-      for (int p = 0; p < kParts; ++p) bytes[c][p] = load_part(strips[c] + w * 64 + p * kRegister);
+      for (int p = 0; p < kParts; ++p) bytes[c][p] = read<Part>(strips[c] + w * 64 + p * kRegisterBytes);
 #pragma GCC unroll 16
     for (int r = 0; r < rows; ++r) {
       const std::int32_t word = word_at(left + (r * words + w) * 4);
@@ -161,47 +151,60 @@ inline void group(const ScreenTask& t, std::int64_t i, std::int64_t column, cons
         for (int p = 0; p < kParts; ++p) sums[r][c][p] = add_products(sums[r][c][p], bytes[c][p], word);
     }
   }
-  Sums whole[rows][kStrips];
 #pragma GCC unroll 16
-  for (int r = 0; r < rows; ++r)
+  for (int r = 0; r < rows; ++r) {
+    if (i + r >= tile.row1) return;
+    const Row row = row_of(t, i + r);
+    std::uint32_t mask = 0;
 #pragma GCC unroll 4
     for (int c = 0; c < kStrips; ++c)
 #pragma GCC unroll 4
-      for (int p = 0; p < kParts; ++p)
-        std::memcpy(reinterpret_cast<char*>(&whole[r][c]) + p * kRegister, &sums[r][c][p], kRegister);
-  const Singles step0 = load_singles(t.columns.step + column), step1 = load_singles(t.columns.step + column + kStrip);
-  const Singles reach0 = load_singles(t.columns.reach + column);
-  const Singles reach1 = load_singles(t.columns.reach + column + kStrip);
-  for (int r = 0; r < rows && i + r < tile.row1; ++r) {
-    const Row row = row_of(t, i + r);
-    const std::uint32_t mask = over(whole[r][0], step0, reach0, row.near, row.threshold) |
-                               over(whole[r][1], step1, reach1, row.near, row.threshold) << kStrip;
+      for (int p = 0; p < kParts; ++p) {
+        const int lane = c * static_cast<int>(kStrip) + p * kPartLanes;
+        const float *step = t.columns.step + column + lane, *reach = t.columns.reach + column + lane;
+        mask |= over(sums[r][c][p], step, reach, row.near, row.threshold) << lane;
+      }
     if (mask) keep(mask, row, i + r, column, tile, out);
   }
 }
 
 // To the nearest integer, for |x| < 2^22: the sum has no place for a fraction.
-inline Singles rounded(Singles x) {
+COSPAIR_INLINE Singles rounded(Singles x) {
   const Singles large = splat_single(0x1.8p23f);
   return (x + large) - large;
 }
 
+COSPAIR_INLINE Part to_integers(FloatRegister v) { return __builtin_convertvector(v, Part); }
+template <class Half>
+COSPAIR_INLINE auto to_integers(Twin<Half> v) -> Twin<decltype(to_integers(v.low))> {
+  return {to_integers(v.low), to_integers(v.high)};
+}
+
+COSPAIR_INLINE void store_bytes(char* p, Part v) {
+  const auto bytes = __builtin_convertvector(v, Vector<std::int8_t, kPartLanes>);
+  std::memcpy(p, &bytes, sizeof bytes);
+}
+template <class Half>
+COSPAIR_INLINE void store_bytes(char* p, Twin<Half> v) {
+  store_bytes(p, v.low);
+  store_bytes(p + kCount<Half>, v.high);
+}
+
 // `count` levels of position p, from feature j on.
-inline void put_levels(Sums integers, std::int64_t p, std::int64_t j, std::int64_t count, const Levels& out) {
-  typedef std::int8_t Small __attribute__((vector_size(16)));
+COSPAIR_INLINE void put_levels(Integers levels, std::int64_t p, std::int64_t j, std::int64_t count, const Levels& out) {
+  char q[kSingles];
   if (out.levels) {
-    const Small q = __builtin_convertvector(integers, Small);
+    store_bytes(q, levels);
     std::int8_t* const to = out.levels + p * out.words * 4 + j;
     if (count == kSingles)
-      std::memcpy(to, &q, sizeof q);
+      std::memcpy(to, q, kSingles);
     else
-      std::memcpy(to, &q, static_cast<std::size_t>(count));
+      std::memcpy(to, q, static_cast<std::size_t>(count));
   }
   if (!out.strips) return;
-  const Small q = __builtin_convertvector(integers + kOffset, Small);
+  store_bytes(q, levels + Repeat<Integers>::of(kOffset));
   std::uint8_t* strip = out.strips + ((p / kStrip * out.words + j / 4) * kStrip + p % kStrip) * 4;
-  for (std::int64_t w = 0; w < count / 4; ++w)
-    std::memcpy(strip + w * kStrip * 4, reinterpret_cast<const char*>(&q) + 4 * w, 4);
+  for (std::int64_t w = 0; w < count / 4; ++w) std::memcpy(strip + w * kStrip * 4, q + 4 * w, 4);
 }
 
 }  // namespace
@@ -216,26 +219,30 @@ void make_levels(const Side& side, std::int64_t begin, std::int64_t end, float* 
     unit_row(side, p, scratch);
     Singles sizes = {};
     for (std::int64_t j = 0; j < whole; j += kSingles) {
-      const Singles u = load_singles(scratch + j), size = u < 0 ? -u : u;
-      sizes = size > sizes ? size : sizes;
+      const Singles u = load_singles(scratch + j);
+      sizes = at_least(at_least(sizes, u), -u);
     }
-    float largest = 0;
-    for (int l = 0; l < kSingles; ++l) largest = sizes[l] > largest ? sizes[l] : largest;
+    float lanes[kSingles], largest = 0;
+    store(lanes, sizes);
+    for (const float size : lanes) largest = size > largest ? size : largest;
     const float step = largest > 0 ? largest / kLevel : 1.0f;
+    const Singles by = splat_single(step), inverse = splat_single(1.0f / step);
     Singles squares = {};
-    Sums sum = {};
+    Integers sum = {};
     for (std::int64_t j = 0; j < whole; j += kSingles) {
       const Singles u = load_singles(scratch + j);
-      const Singles q = rounded(u * (1.0f / step));
-      const Singles residual = u - q * step;
-      squares += residual * residual;
-      const Sums integers = __builtin_convertvector(q, Sums);
-      sum += integers;
+      const Singles q = rounded(u * inverse);
+      const Singles residual = u - q * by;
+      squares = squares + residual * residual;
+      const Integers integers = to_integers(q);
+      sum = sum + integers;
       put_levels(integers, p, j, padded - j < kSingles ? padded - j : kSingles, out);
     }
     float square = 0;
-    std::int32_t total = 0;
-    for (int l = 0; l < kSingles; ++l) square += squares[l], total += sum[l];
+    std::int32_t total = 0, sums[kSingles];
+    store(lanes, squares);
+    std::memcpy(sums, &sum, sizeof sums);
+    for (int l = 0; l < kSingles; ++l) square += lanes[l], total += sums[l];
     out.step[p] = step;
     out.reach[p] = 1.0f + (__builtin_sqrtf(square) * kMeasured + kRounded);
     out.offset[p] = -kOffset * total;

@@ -21,6 +21,7 @@ class Recipe:
             scratch).
         margin: Cosine above which an impostor pair costs, in [-1, 1].
         positive_margin: Cosine below which a genuine pair costs, in [-1, 1].
+        power: 1 for the hinges, 2 for their squares.
         people: Identities in a batch (P), at most.
         each: Pictures of an identity in a batch (K).
         steps: Optimiser steps.
@@ -40,6 +41,7 @@ class Recipe:
     encoder: EncoderName = "efficientnet-lite0"
     margin: float = 0.1
     positive_margin: float = 0.4
+    power: int = 1
     people: int = 24
     each: int = 4
     steps: int = 100
@@ -57,7 +59,9 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Check every option before a picture is read."""
-        AllPairsCosineEmbeddingLoss(self.margin, positive_margin=self.positive_margin)
+        AllPairsCosineEmbeddingLoss(
+            self.margin, positive_margin=self.positive_margin, power=self.power
+        )
         for name in ("people", "each"):
             if getattr(self, name) < 2:
                 raise ValueError(
@@ -87,10 +91,13 @@ class Recipe:
         return asdict(self)
 
 
+OF_THE_LOSS = ("margin", "positive_margin", "power")  # the fields that are the loss's own
+
 FROM_SCRATCH = Recipe(
     encoder="conv",
-    margin=0.25,
+    margin=0.35,
     positive_margin=1.0,
+    power=2,
     people=16,
     each=4,
     steps=300,

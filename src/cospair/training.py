@@ -49,7 +49,10 @@ class Objective(NamedTuple):
 def recipe_objective(recipe: Recipe, labels: Tensor, *, seed: int) -> Objective:
     """The recipe's own: every pair of P x K batches."""
     criterion = AllPairsCosineEmbeddingLoss(
-        recipe.margin, positive_margin=recipe.positive_margin, reduction="active"
+        recipe.margin,
+        positive_margin=recipe.positive_margin,
+        power=recipe.power,
+        reduction="active",
     )
     return Objective(criterion, pk_batches(labels, recipe, seed=seed))
 

@@ -35,7 +35,7 @@ def test_every_contender_has_the_same_number_of_settings():
 
 def test_the_default_takes_the_recipes_own_setting():
     recipe = RECIPES["conv"]
-    own = {"margin": recipe.margin, "positive_margin": recipe.positive_margin}
+    own = {"margin": recipe.margin, "positive_margin": 1.0, "power": 2}
     assert CONTENDERS["default"].settings_for(recipe) == (own,)
     three = CONTENDERS["triplet-random"]
     assert three.settings_for(recipe) == three.settings

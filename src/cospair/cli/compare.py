@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from cospair.cli import show
-from cospair.cli.options import AsJson, Encoder, Mirror, Out, Pictures, Seed, Steps, typed
+from cospair.cli.options import Area, AsJson, Encoder, Mirror, Out, Pictures, Seed, Steps, typed
 
 
 def compare(
@@ -56,6 +56,7 @@ def compare(
         bool, typer.Option(help="Also train at every margin, in both forms of the loss.")
     ] = True,
     mirror: Mirror = True,
+    area: Area = None,
     resamples: Annotated[
         int, typer.Option(min=0, help="Resamples of the intervals: 0, or at least 100.")
     ] = 1000,
@@ -69,7 +70,7 @@ def compare(
         raise ValueError(
             f"--margin must go with the sweep; got {margin[0]:g} and --no-sweep; leave one out"
         )
-    given = {"steps": steps, "people": people, "mirror": mirror}
+    given = {"steps": steps, "people": people, "mirror": mirror, "area": area}
     changes = {name: value for name, value in given.items() if value is not None}
     encoders = [one.value for one in encoder or [Encoder.pretrained]]
     plan = jobs.default_plan(

@@ -28,6 +28,14 @@ Pictures = Annotated[
 Steps = Annotated[
     int | None, typer.Option(min=1, help="Training steps.", show_default="100; conv 300")
 ]
+Area = Annotated[
+    int | None,
+    typer.Option(
+        min=256,
+        help="Pixels of a prepared picture, about; its shape follows the pictures.",
+        show_default="13312; conv 3584",
+    ),
+]
 Mirror = Annotated[
     bool, typer.Option(help="A mirror image shows the same identity (not so for writing).")
 ]

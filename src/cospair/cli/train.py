@@ -10,7 +10,17 @@ from typing import Annotated
 import typer
 
 from cospair.cli import show
-from cospair.cli.options import AsJson, Encoder, Mirror, Out, Pictures, RuleName, Seed, Steps
+from cospair.cli.options import (
+    Area,
+    AsJson,
+    Encoder,
+    Mirror,
+    Out,
+    Pictures,
+    RuleName,
+    Seed,
+    Steps,
+)
 
 
 def train(
@@ -42,7 +52,7 @@ def train(
         float | None,
         typer.Option(
             help="Different people cost above this cosine similarity, -1 to 1.",
-            show_default="0.1; conv 0.25",
+            show_default="0.1; conv 0.35",
         ),
     ] = None,
     positive_margin: Annotated[
@@ -52,7 +62,17 @@ def train(
             show_default="0.4; conv 1",
         ),
     ] = None,
+    power: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=2,
+            help="What a pair costs: 1 for its distance to that margin, 2 for its square.",
+            show_default="1; conv 2",
+        ),
+    ] = None,
     mirror: Mirror = True,
+    area: Area = None,
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -63,7 +83,9 @@ def train(
         "steps": steps,
         "margin": margin,
         "positive_margin": positive_margin,
+        "power": power,
         "mirror": mirror,
+        "area": area,
     }
     recipe = replace(
         recipes.RECIPES[encoder.value],

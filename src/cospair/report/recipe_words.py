@@ -7,6 +7,7 @@ WORDS = {
     "loss": "Loss",
     "margin": "Margin: impostor pairs cost above",
     "positive_margin": "Positive margin: genuine pairs cost below",
+    "power": "Power: 1 for the hinges, 2 for their squares",
     "reduction": "Reduction",
     "people": "Identities in a batch, at most",
     "each": "Pictures of an identity in a batch",

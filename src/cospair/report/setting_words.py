@@ -10,7 +10,11 @@ MINUS = "\N{MINUS SIGN}"
 
 
 def setting_words(settings: Mapping[str, float]) -> str:
-    """Write a setting: 'margin 0.25, positive margin 1', 'both margins 0.25'."""
+    """Write a setting: 'margin 0.25, positive margin 1', 'both margins 0.25'.
+
+    Power 1, the hinges themselves, goes unsaid.
+    """
+    settings = {name: value for name, value in settings.items() if (name, value) != ("power", 1)}
     if settings.keys() == {"margin", "positive_margin"} and len(set(settings.values())) == 1:
         settings = {"both margins": settings["margin"]}
     return ", ".join(

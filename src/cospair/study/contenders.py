@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cospair.losses import AllPairsCosineEmbeddingLoss, CosineEmbeddingLoss
-from cospair.recipes import Recipe
+from cospair.recipes import OF_THE_LOSS, Recipe
 
 Settings: TypeAlias = Mapping[str, float]
 Family: TypeAlias = Literal[
@@ -52,7 +52,7 @@ class Contender:
 
     def settings_for(self, recipe: Recipe) -> tuple[Settings, ...]:
         """What is tried where the recipe trains the encoder."""
-        own = {"margin": recipe.margin, "positive_margin": recipe.positive_margin}
+        own = {name: getattr(recipe, name) for name in OF_THE_LOSS}
         return self.settings or (own,)
 
     @property

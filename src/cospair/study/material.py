@@ -24,9 +24,6 @@ from cospair.recipes import Recipe
 
 Rows: TypeAlias = NDArray[np.int64]
 
-OF_THE_LOSS = ("margin", "positive_margin")  # a trial has settings of its own for these
-
-
 class Material(NamedTuple):
     """Prepared pictures of all people, and how an encoder is trained on some of them."""
 
@@ -61,7 +58,10 @@ def gathered(images: ImageSet, recipe: Recipe, *, seed: int, progress: bool = Fa
         model = Embedder(config).eval()
         views = training.feature_views(model, pictures, recipe, seed=seed, progress=progress)
     content = pictures.numpy().tobytes() + images.labels.tobytes()
-    rest = {name: given for name, given in recipe.settings().items() if name not in OF_THE_LOSS}
+    # a trial has settings of its own for the loss
+    rest = {
+        name: given for name, given in recipe.settings().items() if name not in recipes.OF_THE_LOSS
+    }
     digest = sha256(content + repr((sorted(rest.items()), config, seed)).encode()).hexdigest()
     return Material(recipe, config, pictures, images.labels, views, digest)
 

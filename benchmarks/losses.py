@@ -1,11 +1,16 @@
-"""A comparison of losses as rows and as the tables of a page.
+"""Comparisons of losses as rows, and as the tables of a page.
 
     cospair compare faces --out compare
-    python benchmarks/losses.py compare/comparison.json docs/which_loss.md
+    python benchmarks/losses.py docs/which_loss.md compare/comparison.json
 
-The rows of the losses go to `benchmarks/losses.csv` and those of the margins to
-`benchmarks/margins.csv`, in place of what these held; the tables go between the page's markers
-`losses` and `margins`.
+Rows go to `losses.csv`, `margins.csv` and `curves.csv` beside this file, in place of those of the
+same study: the same data, encoder and budget. The page's tables are made of the rows, whatever
+results are given, each between its markers, whose name says which:
+
+    losses faces conv     every loss of the study with the most losses
+    margins faces conv    both forms of the loss by margin
+    curves faces conv     AUC by the pictures seen so far, and what the loss itself takes
+    batches faces conv    AUC by the identities in a batch, where several were studied
 """
 
 from __future__ import annotations
@@ -14,7 +19,9 @@ import argparse
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+import re
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,24 +32,30 @@ from cospair.report.standings import standing
 
 HERE = Path(__file__).parent
 FIGURES = ("auc", "eer", "tar@far=0.01", "cmc_1", "map")
+STUDY = ("data", "encoder", "people", "each", "steps", "area", "mirror", "folds", "splits")
+
+Row = dict[str, Any]
 
 
-def spread(name: str, value: float | None, interval: Sequence[float] | None) -> dict[str, Any]:
+# ---- rows of a result ----------------------------------------------------------------------------
+
+
+def spread(name: str, value: float | None, interval: Sequence[float] | None) -> Row:
     """A figure in three columns."""
     low, high = interval or (None, None)
     return {name: value, f"{name}_low": low, f"{name}_high": high}
 
 
-def figures(entry: Mapping[str, Any]) -> dict[str, Any]:
+def figures(entry: Mapping[str, Any]) -> Row:
     """Every figure of a loss, with its interval."""
-    found: dict[str, Any] = {}
+    found: Row = {}
     for name in FIGURES:
         one = entry["figures"][name]
         found |= spread(name, one["value"], one["interval"])
     return found
 
 
-def loss_row(entry: Mapping[str, Any]) -> dict[str, Any]:
+def loss_row(entry: Mapping[str, Any]) -> Row:
     """A row of a loss, or of what needs no training."""
     gap = (entry["against_reference"] or {}).get("auc", {})
     chosen = [
@@ -61,7 +74,7 @@ def loss_row(entry: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def margin_row(entry: Mapping[str, Any]) -> dict[str, Any]:
+def margin_row(entry: Mapping[str, Any]) -> Row:
     """A row of a margin in one form of the loss."""
     means = {
         f"{kind}_{of}": entry[f"{kind}_{of}"]
@@ -71,71 +84,195 @@ def margin_row(entry: Mapping[str, Any]) -> dict[str, Any]:
     return {"form": entry["form"], "margin": entry["margin"], **figures(entry), **means}
 
 
-def written(rows: Sequence[Mapping[str, Any]]) -> bytes:
+def curve_rows(entry: Mapping[str, Any]) -> list[Row]:
+    """A row a point of a loss's learning curve, the mean over the splits."""
+    curves = [split["curve"] for split in entry["splits"]]
+    return [
+        {
+            "loss": entry["name"],
+            "key": entry["key"],
+            "pictures": points[0]["pictures"],
+            "auc": statistics.mean(point["auc"] for point in points),
+        }
+        for points in zip(*curves, strict=True)
+    ]
+
+
+def rows_of(result: Mapping[str, Any]) -> dict[str, list[Row]]:
+    """The rows of a result, by the file they go to."""
+    found: dict[str, list[Row]] = {"losses": [], "margins": [], "curves": []}
+    for part in result["encoders"]:
+        known = {
+            "data": result["data"]["name"],
+            "identities": result["data"]["identities"],
+            "encoder": part["encoder"],
+            **{name: part["recipe"][name] for name in STUDY[2:7]},
+            **{name: part[name] for name in ("folds", "splits", "test_identities")},
+            **{name: result[name] for name in ("resamples", "seed")},
+            **result["versions"],
+            "date": result["created"][:10],
+        }
+        made = {
+            "losses": [loss_row(one) for one in (*part["contenders"], *part["baselines"])],
+            "margins": [margin_row(one) for one in part["margins"]],
+            "curves": [row for one in part["contenders"] for row in curve_rows(one)],
+        }
+        for name, rows in made.items():
+            found[name] += [{**row, **known} for row in rows]
+    return found
+
+
+# ---- the files -----------------------------------------------------------------------------------
+
+
+def plain(value: object) -> str:
+    """A value as a CSV file holds it."""
+    if isinstance(value, float):
+        return str(round(value, 6))
+    return "" if value is None else str(value)
+
+
+def study(row: Mapping[str, str]) -> tuple[str, ...]:
+    """What a row was measured on, and with what budget."""
+    return tuple(row[name] for name in STUDY)
+
+
+def kept(path: Path) -> list[dict[str, str]]:
+    """The rows of a file."""
+    return list(csv.DictReader(io.StringIO(path.read_text()))) if path.exists() else []
+
+
+def merged(old: list[dict[str, str]], new: Iterable[Row]) -> list[dict[str, str]]:
+    """The old rows of other studies, then the new ones."""
+    fresh = [{name: plain(value) for name, value in row.items()} for row in new]
+    done = {study(row) for row in fresh}
+    return [row for row in old if study(row) not in done] + fresh
+
+
+def written(rows: Sequence[Mapping[str, str]]) -> bytes:
     """Rows as CSV."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(
-        {k: round(v, 6) if isinstance(v, float) else v for k, v in row.items()} for row in rows
-    )
+    writer.writerows(rows)
     return text.getvalue().encode()
 
 
-def loss_table(part: Mapping[str, Any]) -> str:
-    """The losses of an encoder as a table."""
+# ---- the tables ----------------------------------------------------------------------------------
+
+Rows = list[dict[str, str]]
+
+
+def whole(rows: Rows, losses: Rows) -> Rows:
+    """Of several studies of the same data and encoder, the rows of the one with most losses."""
+    sizes: dict[tuple[str, ...], int] = {}
+    for row in losses:
+        sizes[study(row)] = sizes.get(study(row), 0) + 1
+    largest = max(sizes, key=sizes.__getitem__)
+    return [row for row in rows if study(row) == largest]
+
+
+def loss_table(rows: Rows) -> str:
+    """Every loss, and what needs no training."""
     body = []
-    untrained = [{**one, "name": f"untrained: {one['name']}"} for one in part["baselines"]]
-    for row in map(loss_row, [*part["contenders"], *untrained]):
-        auc = f"{row['auc']:.4f} ({row['auc_low']:.4f} to {row['auc_high']:.4f})"
-        gap = (
-            ""
-            if row["auc_difference"] is None
-            else f"{row['auc_difference']:+.4f} ({row['auc_difference_low']:+.4f} to "
-            f"{row['auc_difference_high']:+.4f})"
-        )
+    for row in rows:
+        number = {name: float(value) for name, value in row.items() if value and name[:3] == "auc"}
+        gap = ""
+        if row["auc_difference"]:
+            gap = "{auc_difference:+.4f} ({auc_difference_low:+.4f} to {auc_difference_high:+.4f})"
+        name = row["loss"] if row["key"] else f"untrained: {row['loss']}"
+        auc = "{auc:.4f} ({auc_low:.4f} to {auc_high:.4f})".format(**number)
         said = "" if row["standing"] == "default" else row["standing"]
-        body.append([row["loss"], auc, f"{100 * row['eer']:.2f}", gap, said])
+        body.append([name, auc, f"{100 * float(row['eer']):.2f}", gap.format(**number), said])
     return markdown(["loss", "AUC (95 %)", "EER %", "AUC to the default (95 %)", "shown"], body)
 
 
-def margin_table(part: Mapping[str, Any]) -> str:
+def margin_table(rows: Rows) -> str:
     """Both forms side by side, a row a margin."""
     body: dict[float, list[str]] = {}
-    for row in map(margin_row, part["margins"]):
-        cells = body.setdefault(row["margin"], [f"{row['margin']:g}"])
-        means = f"{row['genuine_mean']:.2f}, {row['impostor_mean']:.2f}"
-        cells += [f"{row['auc']:.4f}", f"{100 * row['eer']:.2f}", means]
+    for row in rows:
+        cells = body.setdefault(float(row["margin"]), [f"{float(row['margin']):g}"])
+        means = f"{float(row['genuine_mean']):.2f}, {float(row['impostor_mean']):.2f}"
+        cells += [f"{float(row['auc']):.4f}", f"{100 * float(row['eer']):.2f}", means]
     mean = "genuine, impostor mean"
     head = ["margin", "1 - s: AUC", "EER %", mean, "symmetric: AUC", "EER %", mean]
     return markdown(head, list(body.values()))
 
 
+def curve_table(rows: Rows, losses: Rows) -> str:
+    """A row a loss: AUC after so many pictures, and what the loss itself takes a step."""
+    seen = sorted({int(float(row["pictures"])) for row in rows})
+    found = {(row["key"], int(float(row["pictures"]))): f"{float(row['auc']):.3f}" for row in rows}
+    body = [
+        [
+            row["loss"],
+            *(found.get((row["key"], n), "-") for n in seen),
+            f"{float(row['loss_ms']):.2f}",
+        ]
+        for row in losses
+        if row["key"] and any((row["key"], n) in found for n in seen)
+    ]
+    return markdown(["AUC after pictures", *(f"{n:,}" for n in seen), "loss, ms a step"], body)
+
+
+def batch_table(losses: Rows) -> str:
+    """A row a loss, a column a batch: the same pictures in all, in fewer and larger batches."""
+    budgets = sorted({(int(row["people"]), int(row["steps"])) for row in losses})
+    seen = budgets[0][0] * budgets[0][1]
+    budgets = [(people, steps) for people, steps in budgets if people * steps == seen]
+    found = {(row["loss"], int(row["people"]), int(row["steps"])): row for row in losses}
+    body = []
+    for name in dict.fromkeys(row["loss"] for row in losses if row["key"]):
+        cells = [found.get((name, *budget)) for budget in budgets]
+        if all(cells):
+            body.append(
+                [name, *(f"{float(c['auc']):.4f}, {100 * float(c['eer']):.1f}" for c in cells if c)]
+            )
+    head = [f"{people} x {losses[0]['each']}, {steps} steps" for people, steps in budgets]
+    return markdown(["AUC, EER %", *head], body)
+
+
+def filled(page: str, files: Mapping[str, Rows]) -> str:
+    """The page with every table that its markers name."""
+    for kind, data, encoder in re.findall(
+        r"<!-- (losses|margins|curves|batches) (\S+) (\S+):begin -->", page
+    ):
+        mine = {
+            name: [row for row in rows if (row["data"], row["encoder"]) == (data, encoder)]
+            for name, rows in files.items()
+        }
+        losses = whole(mine["losses"], mine["losses"])
+        table = {
+            "losses": lambda losses=losses: loss_table(losses),
+            "margins": lambda mine=mine: margin_table(whole(mine["margins"], mine["losses"])),
+            "curves": lambda mine=mine, losses=losses: curve_table(
+                whole(mine["curves"], mine["losses"]), losses
+            ),
+            "batches": lambda mine=mine: batch_table(mine["losses"]),
+        }[kind]()
+        page = fill(page, f"{kind} {data} {encoder}", table)
+    return page
+
+
 def main() -> None:
-    """Write the rows and fill the page."""
+    """Merge the rows and fill the page."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("result", type=Path, help="comparison.json")
     parser.add_argument("page", type=Path, help="page with the markers")
+    parser.add_argument("results", type=Path, nargs="*", help="comparison.json")
     asked = parser.parse_args()
-    result = json.loads(asked.result.read_text(encoding="utf-8"))
-    (part,) = result["encoders"]
-    known = {
-        "data": result["data"]["name"],
-        "encoder": part["encoder"],
-        **{name: part[name] for name in ("folds", "splits")},
-        **{name: result[name] for name in ("resamples", "seed")},
-        **result["versions"],
-        "date": result["created"][:10],
-    }
-    for name, rows in (
-        ("losses", [loss_row(one) for one in (*part["contenders"], *part["baselines"])]),
-        ("margins", [margin_row(one) for one in part["margins"]]),
-    ):
-        write_whole(HERE / f"{name}.csv", written([{**row, **known} for row in rows]))
-    page = asked.page.read_text(encoding="utf-8")
-    page = fill(fill(page, "losses", loss_table(part)), "margins", margin_table(part))
+    results = [rows_of(json.loads(path.read_text(encoding="utf-8"))) for path in asked.results]
+    files = {}
+    for name in ("losses", "margins", "curves"):
+        path = HERE / f"{name}.csv"
+        files[name] = kept(path)
+        for rows in results:
+            files[name] = merged(files[name], rows[name])
+        if results and files[name]:
+            write_whole(path, written(files[name]))
+    page = filled(asked.page.read_text(encoding="utf-8"), files)
     write_whole(asked.page, page.encode())
 
 

@@ -62,8 +62,19 @@ class Rows:
 
 
 def measured_so(rows: Sequence[Row]) -> list[Row]:
-    """The rows with how malloc was told to work, which those of before it was asked lack."""
-    return [{**row, "malloc": row.get("malloc") or MALLOCS[0]} for row in rows]
+    """The rows with what parts them: how malloc was told to work, and what the processor can do.
+
+    Rows of before malloc was asked lack it.
+    """
+    return [
+        {**row, "malloc": row.get("malloc") or MALLOCS[0], "device": machine(row)} for row in rows
+    ]
+
+
+def machine(row: Row) -> str:
+    """The device; a processor without AVX-512 runs other builds, so it stands apart."""
+    narrow = row.get("instruction_set") in ("x86-64-v3", "baseline")
+    return f"{row['device']} without AVX-512" if narrow else row["device"]
 
 
 def short(number: str) -> str:
@@ -188,7 +199,9 @@ class Sweeps:
 
     def __init__(self, rows: Sequence[Row]) -> None:
         """Sort them by what they measure."""
-        self.found = {(self.kind(row), self.size(row), row["variant"]): row for row in rows}
+        self.found = {
+            (self.kind(row), self.size(row), row["variant"]): row for row in measured_so(rows)
+        }
         self.kinds = sorted({kind for kind, _, _ in self.found}, key=self.place)
         self.variants = list(dict.fromkeys(name for _, _, name in self.found))
 

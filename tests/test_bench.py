@@ -493,6 +493,18 @@ def test_tables_stand_between_their_markers(tables):
     assert tables.fill("none", "pairs", "x") == "none"
 
 
+def test_rows_of_narrower_processors_stand_apart(tables):
+    wide = [{**row, "instruction_set": "x86-64-v4 with VNNI"} for row in saved_rows()]
+    narrow = [
+        {**row, "instruction_set": "x86-64-v3", "times_torch_eager": "2.5"} for row in saved_rows()
+    ]
+    page = tables.full(tables.Rows([*wide, *narrow]))
+    assert page.index("### cpu\n") < page.index("### cpu without AVX-512\n")
+    assert "| cospair cpu | - | - | 6.4 | - |" in page
+    assert "| cospair cpu | - | - | 2.5 | - |" in page
+    assert "2.5" not in tables.summary(tables.Rows([*wide, *narrow]))
+
+
 def test_the_short_table_ends_with_the_floor(tables):
     lines = tables.summary(tables.Rows(list(saved_rows()))).splitlines()
     assert lines[0].startswith("| times as fast as torch eager | 32 x 128 |")

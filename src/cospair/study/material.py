@@ -24,6 +24,7 @@ from cospair.recipes import Recipe
 
 Rows: TypeAlias = NDArray[np.int64]
 
+
 class Material(NamedTuple):
     """Prepared pictures of all people, and how an encoder is trained on some of them."""
 

@@ -11,6 +11,8 @@ results are given, each between its markers, whose name says which:
     margins faces conv    both forms of the loss by margin
     curves faces conv     AUC by the pictures seen so far, and what the loss itself takes
     batches faces conv    AUC by the identities in a batch, where several were studied
+    results               a line a study: the default, pairs, the best of the others, and what needs
+                          no training
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ from cospair.report.standings import standing
 HERE = Path(__file__).parent
 FIGURES = ("auc", "eer", "tar@far=0.01", "cmc_1", "map")
 STUDY = ("data", "encoder", "people", "each", "steps", "area", "mirror", "folds", "splits")
+ENCODERS = {"conv": "from scratch", "efficientnet-lite0": "a head over pretrained features"}
 
 Row = dict[str, Any]
 
@@ -233,6 +236,37 @@ def batch_table(losses: Rows) -> str:
     return markdown(["AUC, EER %", *head], body)
 
 
+def result_table(losses: Rows) -> str:
+    """A line a study: what the default reaches, what stands beside it, and how sure that is."""
+
+    def said(row: Mapping[str, str]) -> str:
+        interval = f"{float(row['auc_low']):.4f} to {float(row['auc_high']):.4f}"
+        return f"{float(row['auc']):.4f} ({interval}), {100 * float(row['eer']):.1f}"
+
+    body = []
+    for data, encoder in dict.fromkeys((row["data"], row["encoder"]) for row in losses):
+        mine = [row for row in losses if (row["data"], row["encoder"]) == (data, encoder)]
+        rows = whole(mine, mine)
+        by_auc = sorted(rows, key=lambda row: -float(row["auc"]))
+        (default,) = (row for row in rows if row["key"] == "default")
+        others = [row for row in by_auc if row["key"] not in ("", "default")]
+        (pairs,) = (row for row in rows if row["key"] == "pairs-torch")
+        untrained = next(row for row in by_auc if not row["key"])
+        shown = [sum(row["standing"] == way for row in others) for way in ("better", "worse")]
+        body.append(
+            [
+                f"{data}, {ENCODERS[encoder]}",
+                f"{default['test_identities']} of {default['identities']}",
+                *(said(row) for row in (default, pairs)),
+                f"{others[0]['loss']}: {said(others[0])}",
+                f"{untrained['loss']}: {said(untrained)}",
+                f"{shown[0]}, {shown[1]}",
+            ]
+        )
+    head = ["data, encoder", "identities tested", "default", "pairs, 1 - s", "best other loss"]
+    return markdown([*head, "best untrained", "of 13 shown better, worse"], body)
+
+
 def filled(page: str, files: Mapping[str, Rows]) -> str:
     """The page with every table that its markers name."""
     for kind, data, encoder in re.findall(
@@ -252,7 +286,7 @@ def filled(page: str, files: Mapping[str, Rows]) -> str:
             "batches": lambda mine=mine: batch_table(mine["losses"]),
         }[kind]()
         page = fill(page, f"{kind} {data} {encoder}", table)
-    return page
+    return fill(page, "results", result_table(files["losses"]))
 
 
 def main() -> None:

@@ -100,8 +100,26 @@ struct Compensated {
   }
 };
 
+// The last elements of a row, with zeros behind them.
+COSPAIR_INLINE Lanes load_rest(const double* p, std::int64_t count) {
+  double rest[kLanes] = {};
+  for (int l = 0; l < count; ++l) rest[l] = p[l];
+  return load(rest);
+}
+
+inline long double compensated_dot(const double* a, const double* b, std::int64_t d) {
+  Compensated sum;
+  std::int64_t j = 0;
+  for (; j + kLanes <= d; j += kLanes) sum.add_product(load(a + j), load(b + j));
+  if (j < d) sum.add_product(load_rest(a + j, d - j), load_rest(b + j, d - j));
+  return sum.value();
+}
+
 template <>
 inline Moments<double> moments<double>(const double* a, const double* b, std::int64_t d) {
+  // three readings from the nearest cache, where the sums of all three would not fit into registers
+  if constexpr (kRegisterBytes < 64)
+    return {compensated_dot(a, a, d), compensated_dot(b, b, d), compensated_dot(a, b, d)};
   Compensated n1, n2, dot;
   std::int64_t j = 0;
   for (; j + kLanes <= d; j += kLanes) {
@@ -111,11 +129,10 @@ inline Moments<double> moments<double>(const double* a, const double* b, std::in
     dot.add_product(x, y);
   }
   if (j < d) {
-    double x[kLanes] = {}, y[kLanes] = {};
-    for (int l = 0; j + l < d; ++l) x[l] = a[j + l], y[l] = b[j + l];
-    n1.add_product(load(x), load(x));
-    n2.add_product(load(y), load(y));
-    dot.add_product(load(x), load(y));
+    const Lanes x = load_rest(a + j, d - j), y = load_rest(b + j, d - j);
+    n1.add_product(x, x);
+    n2.add_product(y, y);
+    dot.add_product(x, y);
   }
   return {n1.value(), n2.value(), dot.value()};
 }
@@ -157,11 +174,7 @@ inline Wide<double> squared_distance<double>(const double* p, const double* q, d
   Compensated sum;
   std::int64_t j = 0;
   for (; j + kLanes <= d; j += kLanes) add_squared_difference(sum, minus, load(p + j), load(q + j));
-  if (j < d) {
-    double x[kLanes] = {}, y[kLanes] = {};
-    for (int l = 0; j + l < d; ++l) x[l] = p[j + l], y[l] = q[j + l];
-    add_squared_difference(sum, minus, load(x), load(y));
-  }
+  if (j < d) add_squared_difference(sum, minus, load_rest(p + j, d - j), load_rest(q + j, d - j));
   return sum.value();
 }
 

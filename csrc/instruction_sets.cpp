@@ -3,11 +3,11 @@
 namespace cospair {
 namespace {
 
-#define COSPAIR_KERNELS_OF(name, isa, screen_isa)                                                      \
-  Kernels {                                                                                            \
-    name, isa::pair_rows, isa::settle_survivors, isa::pull_columns, isa::settle_dense, isa::unit_rows, \
-        isa::squared_lengths, isa::class_sums, isa::squared_gap, isa::finish_rows, isa::make_unit_row, \
-        screen_isa::make_levels, screen_isa::screen, isa::pack, isa::products, isa::count_block        \
+#define COSPAIR_KERNELS_OF(name, isa, screen_isa)                                                                      \
+  Kernels {                                                                                                            \
+    name, isa::pair_rows, isa::small_batch, isa::settle_survivors, isa::pull_columns, isa::settle_dense,               \
+        isa::unit_rows, isa::squared_lengths, isa::class_sums, isa::squared_gap, isa::finish_rows, isa::make_unit_row, \
+        screen_isa::make_levels, screen_isa::screen, isa::pack, isa::products, isa::count_block                        \
   }
 
 const Kernels kBaseline = COSPAIR_KERNELS_OF("baseline", baseline, baseline);

@@ -4,12 +4,14 @@
 #include "counting.hpp"
 #include "hinges.hpp"
 #include "pairs.hpp"
+#include "small.hpp"
 
 namespace cospair {
 
 struct Kernels {
   const char* name;
   decltype(&baseline::pair_rows) pair_rows;
+  decltype(&baseline::small_batch) small_batch;
   decltype(&baseline::settle_survivors) settle_survivors;
   decltype(&baseline::pull_columns) pull_columns;
   decltype(&baseline::settle_dense) settle_dense;

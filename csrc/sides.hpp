@@ -3,10 +3,8 @@
 
 #include <cstdint>
 
+#include "inline.hpp"
 #include "pairs.hpp"
-
-// Inlined for certain: of a copy that is not, the linker would keep one for all instruction sets.
-#define COSPAIR_INLINE inline __attribute__((always_inline))
 
 namespace cospair {
 

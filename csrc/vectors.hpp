@@ -9,12 +9,11 @@
 #include <cstdint>
 #include <cstring>
 
+#include "inline.hpp"
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
-
-// Small functions of vectors are always part of the loop they stand in: a call would pass its vectors in memory.
-#define COSPAIR_INLINE inline __attribute__((always_inline))
 
 namespace cospair {
 namespace {

@@ -19,11 +19,20 @@ from cospair import (
     cosine_embedding_loss,
     kernels,
 )
-from cospair.kernels import Kernel
+from cospair.kernels import Kernel, cpu_sweep
 
 REDUCTIONS: list[AllPairsReduction] = ["none", "sum", "mean", "balanced", "active"]
 HINGES = [(0.0, 1.0), (0.25, 1.0), (0.3, 0.3), (-0.5, 0.9)]
 KERNELS: list[Kernel] = ["cpu", "reference"]
+
+
+@pytest.fixture(scope="module", autouse=True, params=["at once", "swept"])
+def way(request):
+    """Small batches are taken at once on the CPU; all of this holds where they are swept too."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "swept":
+            patch.setattr(cpu_sweep, "_SMALL_ROWS", 0)
+        yield
 
 
 def rows(n: int, d: int, classes: int, *, seed: int = 0, dtype: torch.dtype = torch.float64):
@@ -214,7 +223,10 @@ def test_a_rows_scale_changes_nothing(dtype, scale, kernel):
     (other,) = torch.autograd.grad(found, scaled)
     expected = gradient.double() / factor
     kept = expected.abs().amax(1) < torch.finfo(dtype).max / 4
-    torch.testing.assert_close(other.double()[kept], expected[kept].to(dtype).double())
+    # the plain batch is taken at once, the scaled one swept: they round differently
+    largest = expected[kept].abs().amax(1, keepdim=True)
+    error = (other.double()[kept] - expected[kept].to(dtype).double()) / largest
+    assert error.abs().max() < {torch.float64: 1e-13, torch.float32: 1e-5}.get(dtype, 1e-2)
 
 
 @pytest.mark.parametrize("kernel", KERNELS)

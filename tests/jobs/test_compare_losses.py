@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from cospair.jobs import compare_losses, default_plan
+from cospair.jobs.compare_losses import left_out
 from cospair.recipes import FROM_SCRATCH
 from cospair.study import CONTENDERS, MARGINS, StudyPlan
 
@@ -39,6 +40,16 @@ def test_the_default_plan_compares_what_is_installed(monkeypatch):
     monkeypatch.setattr("cospair.study.contenders.find_spec", lambda name: None)
     assert "arcface" not in default_plan().contenders
     assert "triplet-semi-hard" in default_plan().contenders
+
+
+def test_what_was_not_asked_for_is_not_said_to_be_missing(monkeypatch):
+    monkeypatch.setattr("cospair.study.contenders.find_spec", lambda name: None)
+    missing = left_out(default_plan())
+    assert [one["key"] for one in missing] == [
+        key for key, contender in CONTENDERS.items() if contender.package
+    ]
+    assert "pip install" in missing[0]["reason"]
+    assert left_out(PLAN) == []
 
 
 def test_a_folder_that_cannot_be_made_is_found_out_before_training(tmp_path, monkeypatch):

@@ -37,8 +37,9 @@ def test_the_result_is_plain_and_whole(compared):
     assert [one["key"] for one in result["contenders"]] == list(PLAN.contenders)
     assert result["test_identities"] == 8
     assert len(result["baselines"]) == 3
-    # a split: one trial of the default, three and the final one of the other; two of the sweep
-    assert said == [(done, 12) for done in range(1, 13)]
+    # a split: one trial of the default, three and the final one of the other, and the figures of
+    # two losses and three baselines; two of the sweep
+    assert said == [(done, 22) for done in range(1, 23)]
 
 
 def test_no_test_identity_is_trained_on_nor_chooses(compared):

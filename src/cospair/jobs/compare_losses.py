@@ -50,7 +50,7 @@ def compare_losses(
     with bars(shown=progress) as bar:
         for recipe in recipes or list(RECIPES.values()):
             material = gathered(images, recipe, seed=plan.seed)
-            say = bar(f"{recipe.encoder}: trials")
+            say = bar(f"{recipe.encoder}: trials and figures")
             found = compared_losses(material, plan, folder / "trials", say)
             parts.append(
                 {
@@ -73,11 +73,7 @@ def compare_losses(
             "skipped": list(images.skipped),
         },
         "encoders": parts,
-        "left_out": [
-            {"key": key, "name": contender.name, "reason": contender.unavailable}
-            for key, contender in CONTENDERS.items()
-            if contender.unavailable
-        ],
+        "left_out": left_out(plan),
         "resamples": plan.resamples,
     }
     write_json(folder / "comparison.json", result)
@@ -88,3 +84,14 @@ def default_plan(**changes: Any) -> StudyPlan:
     """Every loss that is installed, held against the default one."""
     installed = tuple(key for key, contender in CONTENDERS.items() if not contender.unavailable)
     return replace(StudyPlan(installed, "default"), **changes)
+
+
+def left_out(plan: StudyPlan) -> list[dict[str, str]]:
+    """Losses that are missing for want of their package, where every loss was to be compared."""
+    if not set(plan.contenders) >= set(default_plan().contenders):
+        return []
+    return [
+        {"key": key, "name": contender.name, "reason": contender.unavailable}
+        for key, contender in CONTENDERS.items()
+        if contender.unavailable
+    ]

@@ -6,6 +6,7 @@ Decisions of this file:
   float64 one by one. A tile of which more than a sixteenth is left is taken whole: its cosines are
   a matrix product of torch's, and pairs within that product's error of the hinge are decided in
   float64 all the same.
+- A small batch is one call: to sort it, cut it and screen it would take longer than all its pairs.
 - Genuine pairs at margin 1 are summed in closed form, class by class.
 - Pulls are added up in float32 (float64 for float64 rows), in memory that the gradient takes over.
 """
@@ -31,9 +32,50 @@ _BUILD = 0  # the best that this processor can run; tests take the others too
 _TOGETHER = 8  # tiles a product, at most: 8 MiB of cosines
 _TOGETHER_ELEMENTS = 1 << 20  # of their rows
 
+_SMALL_ROWS = 256  # up to there every pair of a batch is evaluated at once,
+_SMALL_PRODUCTS = 1 << 23  # in n x n x d products
+_REDUCTIONS = ("sum", "mean", "balanced", "active")
+
 _Tile = tuple[int, int, int, int]  # positions of its rows, then of its columns
 
 POWERS = (1, 2)  # of a hinge that a pair may pay
+
+
+def small_batch(
+    x: Tensor,
+    labels: Tensor,
+    margins: tuple[float, float],
+    power: int,
+    reduction: str,
+    *,
+    wanted: bool,
+) -> tuple[Tensor, Tensor | None] | None:
+    """Loss, float64 [], of every pair of x, and its gradient, float32 or wider, where wanted.
+
+    margins are those of impostors and of genuine pairs. None for a batch that is to be swept: a
+    large one, or one with rows whose lengths are 0, extreme or not finite.
+    """
+    n, d = x.shape
+    if not 2 <= n <= _SMALL_ROWS or not 1 <= n * n * d <= _SMALL_PRODUCTS:
+        return None
+    if x.stride(1) != 1 and d > 1:
+        return None
+    gradient = None
+    if wanted:
+        wide = torch.float64 if x.dtype == torch.float64 else torch.float32
+        gradient = torch.empty(n, d, dtype=wide)
+    assert cpu._cpu is not None
+    labels = labels.view(torch.int64) if labels.dtype == torch.uint64 else labels.to(torch.int64)
+    loss = cpu._cpu.small_batch(
+        x.detach().resolve_neg(),
+        labels.contiguous(),
+        *margins,
+        power,
+        _REDUCTIONS.index(reduction),
+        gradient,
+        _BUILD,
+    )
+    return None if loss is None else (torch.tensor(loss, dtype=torch.float64), gradient)
 
 
 def hinge_sweep(

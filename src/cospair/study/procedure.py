@@ -88,7 +88,7 @@ class StudyPlan:
 
 
 class _Progress:
-    """Counts trials."""
+    """Counts trials and, because those of a large test set take as long, their figures."""
 
     def __init__(self, of: int, say: Say | None) -> None:
         self.done, self.of, self.say = 0, of, say
@@ -108,7 +108,7 @@ def compared_losses(
         material: What every trial learns from.
         plan: What is compared.
         folder: Where finished trials are kept and found again.
-        say: Called with (trials done, trials in all).
+        say: Called with (trials and figures done, how many there are in all).
 
     Returns:
         {"folds", "splits", "validation_share", "reference", "contenders" (list), "baselines"
@@ -119,7 +119,7 @@ def compared_losses(
         ValueError: If there are too few people for the folds.
     """
     splits = _splits(material, plan)
-    progress = _Progress(_trials(plan, material), say)
+    progress = _Progress(_work(plan, material), say)
     tested = {
         key: [
             _tested(key, material, train, held, plan.seed + number, folder, progress)
@@ -129,14 +129,14 @@ def compared_losses(
     }
     figures = {
         key: [
-            _figures(material, held, run.outcome.embeddings, plan, number)
+            _figures(material, held, run.outcome.embeddings, plan, number, progress)
             for number, ((_, held), run) in enumerate(zip(splits, runs, strict=True))
         ]
         for key, runs in tested.items()
     }
     baselines = {
         name: [
-            _figures(material, held, represent(material, train, held), plan, number)
+            _figures(material, held, represent(material, train, held), plan, number, progress)
             for number, (train, held) in enumerate(splits)
         ]
         for name, represent in BASELINES[material.config.encoder].items()
@@ -195,10 +195,11 @@ def _splits(material: Material, plan: StudyPlan) -> Sequence[tuple[Rows, Rows]]:
     return identity_folds(material.labels, plan.folds, seed=plan.seed)[: plan.splits]
 
 
-def _trials(plan: StudyPlan, material: Material) -> int:
+def _work(plan: StudyPlan, material: Material) -> int:
     tried = [len(CONTENDERS[key].settings_for(material.recipe)) for key in plan.contenders]
     each = [number + (number > 1) for number in tried]
-    return plan.splits * sum(each) + 2 * len(plan.margins)
+    figures = len(plan.contenders) + len(BASELINES[material.config.encoder])
+    return plan.splits * (sum(each) + figures) + 2 * len(plan.margins)
 
 
 def _tested(
@@ -237,15 +238,22 @@ def inner_split(labels: Rows, train: Rows, seed: int) -> tuple[Rows, Rows]:
 
 
 def _figures(
-    material: Material, held: Rows, embeddings: Any, plan: StudyPlan, number: int
+    material: Material,
+    held: Rows,
+    embeddings: Any,
+    plan: StudyPlan,
+    number: int,
+    progress: _Progress,
 ) -> FoldFigures:
-    return fold_figures(
+    found = fold_figures(
         embeddings,
         material.labels[held],
         far=FAR,
         resamples=plan.resamples,
         seed=plan.seed + number,
     )
+    progress.step()
+    return found
 
 
 def _told(contender: Contender, material: Material, runs: Sequence[_Run]) -> dict[str, Any]:

@@ -33,6 +33,9 @@ def loss_and_gradients(
 ) -> tuple[Tensor, tuple[Tensor | None, Tensor | None]]:
     """Loss, float64 [], and its gradients in x and other, float32 or wider; unwanted ones None."""
     with torch.no_grad():
+        at_once = _at_once(batch, hinges, kernel, watch, wanted=wanted[0])
+        if at_once is not None:
+            return at_once
         batch, unit = _normalised(batch)
         rows, columns = prepare(batch, kernel.squared_lengths)
         other = columns and columns.side
@@ -77,6 +80,23 @@ def loss_and_gradients(
                 pull=pull,
             )
         return _with_nan(loss, rows, columns), (gradients[0], gradients[1])
+
+
+def _at_once(
+    batch: Batch, hinges: Hinges, kernel: ModuleType, watch: Watch, *, wanted: bool
+) -> tuple[Tensor, tuple[Tensor | None, Tensor | None]] | None:
+    """The same of a small batch, by a kernel that takes all its pairs at once; else None.
+
+    Who asks what a sweep does is answered by one.
+    """
+    given = (batch.other, batch.weight, watch.stats, watch.progress)
+    if any(one is not None for one in given) or not hasattr(kernel, "small_batch"):
+        return None
+    margins = (hinges.margin, hinges.positive_margin)
+    found = kernel.small_batch(
+        batch.x, batch.labels, margins, hinges.power, hinges.reduction, wanted=wanted
+    )
+    return found and (found[0], (found[1], None))
 
 
 def _normalised(batch: Batch) -> tuple[Batch, Tensor]:

@@ -176,18 +176,25 @@ def whole(rows: Rows, losses: Rows) -> Rows:
     return [row for row in rows if study(row) == largest]
 
 
+def with_ends(row: Mapping[str, str], name: str, form: str) -> str:
+    """A figure and its interval, where it has one."""
+    value, *ends = (row[name + end] for end in ("", "_low", "_high"))
+    if not all(ends):
+        return f"{float(value):{form}}"
+    low, high = (f"{float(end):{form}}" for end in ends)
+    return f"{float(value):{form}} ({low} to {high})"
+
+
 def loss_table(rows: Rows) -> str:
     """Every loss, and what needs no training."""
     body = []
     for row in rows:
-        number = {name: float(value) for name, value in row.items() if value and name[:3] == "auc"}
-        gap = ""
-        if row["auc_difference"]:
-            gap = "{auc_difference:+.4f} ({auc_difference_low:+.4f} to {auc_difference_high:+.4f})"
         name = row["loss"] if row["key"] else f"untrained: {row['loss']}"
-        auc = "{auc:.4f} ({auc_low:.4f} to {auc_high:.4f})".format(**number)
+        gap = with_ends(row, "auc_difference", "+.4f") if row["auc_difference"] else ""
         said = "" if row["standing"] == "default" else row["standing"]
-        body.append([name, auc, f"{100 * float(row['eer']):.2f}", gap.format(**number), said])
+        body.append(
+            [name, with_ends(row, "auc", ".4f"), f"{100 * float(row['eer']):.2f}", gap, said]
+        )
     return markdown(["loss", "AUC (95 %)", "EER %", "AUC to the default (95 %)", "shown"], body)
 
 
@@ -240,8 +247,7 @@ def result_table(losses: Rows) -> str:
     """A line a study: what the default reaches, what stands beside it, and how sure that is."""
 
     def said(row: Mapping[str, str]) -> str:
-        interval = f"{float(row['auc_low']):.4f} to {float(row['auc_high']):.4f}"
-        return f"{float(row['auc']):.4f} ({interval}), {100 * float(row['eer']):.1f}"
+        return f"{float(row['auc']):.4f}, {100 * float(row['eer']):.1f}"
 
     body = []
     for data, encoder in dict.fromkeys((row["data"], row["encoder"]) for row in losses):
@@ -257,7 +263,8 @@ def result_table(losses: Rows) -> str:
             [
                 f"{data}, {ENCODERS[encoder]}",
                 f"{default['test_identities']} of {default['identities']}",
-                *(said(row) for row in (default, pairs)),
+                f"{with_ends(default, 'auc', '.4f')}, {100 * float(default['eer']):.1f}",
+                said(pairs),
                 f"{others[0]['loss']}: {said(others[0])}",
                 f"{untrained['loss']}: {said(untrained)}",
                 f"{shown[0]}, {shown[1]}",

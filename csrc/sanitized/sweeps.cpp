@@ -168,8 +168,8 @@ Sums all_pairs(const Given<T>& rows, const Given<T>& columns, const HingeTask& t
       const double s = cosine(rows, i, columns, j), hinge = t.genuine ? t.margin - s : s - t.margin;
       if (std::fabs(hinge - kTie) < 1e-12) out.unsure += weight, ++out.unsure_pairs;
       if (!(hinge > kTie)) continue;
-      out.total += weight * hinge, out.active += weight, ++out.pairs;
-      const double factor = t.genuine ? -weight : weight;
+      out.total += weight * t.cost(hinge), out.active += weight, ++out.pairs;
+      const double factor = weight * t.force(hinge);
       for (std::int64_t a = 0; a < d; ++a) {
         out.pull[0][static_cast<std::size_t>(i * d + a)] +=
             factor * columns.unit[static_cast<std::size_t>(j)][static_cast<std::size_t>(a)];
@@ -246,6 +246,7 @@ Case<T> random_case(Dice& dice) {
   Case<T> c;
   c.task.symmetric = dice.one_in(2);
   c.task.genuine = dice.one_in(3);
+  c.task.squared = dice.one_in(3);
   c.task.margin = dice.one_in(4) ? dice.uniform() : margins[dice.below(8)];
   c.rows = random_side<T>(dice, k, d, classes, near);
   if (!c.task.symmetric) c.columns = random_side<T>(dice, m, d, classes, near);
@@ -451,7 +452,7 @@ void finish_side(Dice& dice, const Given<T>& own, const Given<T>& other, const K
 template <class T>
 void close(Dice& dice, const Case<T>& c, const Kernels& build) {
   HingeTask t = c.task;
-  t.genuine = true, t.margin = 1.0;
+  t.genuine = true, t.squared = false, t.margin = 1.0;
   const Sums wanted = all_pairs(c.rows, c.opposite(), t);
   for (const bool count_parallel : {true, false}) {
     const HingeSum one = genuine_at_one(t, build, count_parallel, 1),
@@ -470,6 +471,62 @@ void close(Dice& dice, const Case<T>& c, const Kernels& build) {
   }
   squares.memory->check();
   c.rows.check();
+}
+
+// ---- small batches -----------------------------------------------------------------------------------------------
+
+template <class T>
+void small_alone(Dice& dice, const Given<T>& g, const HingeTask& like, const Kernels& build) {
+  if (g.side.weight || g.side.n < 2 || g.side.n > 256) return;
+  HingeTask impostor = like;
+  impostor.rows = impostor.columns = g.side;
+  impostor.symmetric = true, impostor.genuine = false;
+  HingeTask genuine = impostor;
+  genuine.genuine = true, genuine.margin = dice.one_in(2) ? 1.0 : dice.uniform();
+  const Values<std::int64_t> labels(g.side.n);
+  for (std::int64_t i = 0; i < g.side.n; ++i) labels[i] = -1 - i;  // of rows that take no part
+  for (std::int64_t p = 0; p < g.side.k; ++p) labels[g.order[p]] = g.labels[static_cast<std::size_t>(p)];
+  const std::int64_t d = g.side.d;
+  const Values<Pull<T>> gradient(g.side.n * d);
+  const bool wanted = !dice.one_in(4);
+  const SmallTask task{g.side.x,
+                       g.side.element,
+                       g.side.n,
+                       d,
+                       g.side.stride,
+                       labels.data(),
+                       like.margin,
+                       genuine.margin,
+                       like.squared,
+                       Reduction::sum,
+                       wanted ? gradient.data() : nullptr};
+  const Values<double> scratch(task.scratch());
+  bool ordinary = g.side.k == g.side.n;
+  for (std::int64_t p = 0; p < g.side.k; ++p) ordinary = ordinary && g.inverse[g.order[p]] > 0;
+  double loss = 0;
+  if (build.small_batch(task, scratch.data(), loss) != ordinary) fail("a small batch is not taken, or is");
+  check_guards(labels.memory, gradient.memory, scratch.memory);
+  g.check();
+  if (!ordinary) return;
+  const Sums of[2] = {all_pairs(g, g, impostor), all_pairs(g, g, genuine)};
+  const double unsure = of[0].unsure + of[1].unsure;
+  near("a small batch's loss", loss, of[0].total + of[1].total, 1e-11 * (of[0].active + of[1].active + unsure + 1));
+  for (std::int64_t p = 0; p < g.side.k && wanted; ++p) {
+    const std::int64_t row = g.order[p];
+    const auto& unit = g.unit[static_cast<std::size_t>(p)];
+    double along = 0, size = 4 * unsure + 1;
+    for (std::int64_t j = 0; j < d; ++j) {
+      const auto at = static_cast<std::size_t>(p * d + j);
+      along += (of[0].pull[0][at] + of[1].pull[0][at]) * unit[static_cast<std::size_t>(j)];
+      size += std::fabs(of[0].pull[0][at]) + std::fabs(of[1].pull[0][at]);
+    }
+    for (std::int64_t j = 0; j < d; ++j) {
+      const auto at = static_cast<std::size_t>(p * d + j);
+      const double pull = of[0].pull[0][at] + of[1].pull[0][at] - along * unit[static_cast<std::size_t>(j)];
+      near("a small batch's gradient", static_cast<double>(gradient[row * d + j]), pull * g.inverse[row],
+           ((sizeof(T) == 8 ? 1e-11 : 1e-6) * size + 8 * unsure) * g.inverse[row] + 0x1p-149);
+    }
+  }
 }
 
 // ---- runs --------------------------------------------------------------------------------------------------------
@@ -493,6 +550,7 @@ void run_case(Dice& dice, Ways& ways) {
     if (!same(one, three)) fail("the number of threads changes a sweep");
     screen_alone(dice, c, *found[i]);
     close(dice, c, *found[i]);
+    small_alone(dice, c.rows, c.task, *found[i]);
   }
 }
 

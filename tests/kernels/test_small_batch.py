@@ -42,8 +42,17 @@ def matrix(x, labels, margin, positive_margin, power, reduction):
         "balanced": [kind.sum() for kind in kinds],
         "active": [(costs[kind] > 0).sum() for kind in kinds],
     }[reduction]
-    loss = sum(costs[kind].sum() / max(int(n), 1) for kind, n in zip(kinds, of, strict=True))
+    means = [costs[kind].sum() / max(int(n), 1) for kind, n in zip(kinds, of, strict=True)]
+    loss = means[0] + means[1]
     return float(loss.detach()), torch.autograd.grad(loss, y)[0]
+
+
+def taken(x, labels, margins, power, reduction) -> tuple[torch.Tensor, torch.Tensor]:
+    """Loss and gradient of a batch that is taken at once."""
+    found = cpu_sweep.small_batch(x, labels, margins, power, reduction, wanted=True)
+    assert found is not None
+    assert found[1] is not None
+    return found[0], found[1]
 
 
 @pytest.fixture(params=range(len(BUILDS)), ids=BUILDS)
@@ -60,11 +69,7 @@ def test_a_small_batch_is_its_matrix(dtype, reduction, power, margin, positive_m
     for n, d in ((2, 1), (3, 5), (17, 8), (40, 33), (64, 128)):
         x, labels = rows(n, d, seed=n)
         x = x.to(dtype)
-        found = cpu_sweep.small_batch(
-            x, labels, (margin, positive_margin), power, reduction, wanted=True
-        )
-        assert found is not None
-        loss, gradient = found
+        loss, gradient = taken(x, labels, (margin, positive_margin), power, reduction)
         truth, expected = matrix(x, labels, margin, positive_margin, power, reduction)
         assert loss.item() == pytest.approx(truth, rel=1e-13, abs=1e-14)
         assert gradient.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
@@ -117,9 +122,7 @@ def test_at_once_and_swept_agree(
 @pytest.mark.usefixtures("build")
 def test_parallel_rows_cost_exactly_nothing():
     x = torch.tensor([[3.0, 1.0, 2.0], [6.0, 2.0, 4.0], [0.75, 0.25, 0.5]])
-    loss, gradient = cpu_sweep.small_batch(
-        x, torch.zeros(3, dtype=torch.int64), (0.0, 1.0), 1, "active", wanted=True
-    )
+    loss, gradient = taken(x, torch.zeros(3, dtype=torch.int64), (0.0, 1.0), 1, "active")
     assert loss == 0
     assert not gradient.any()
 
@@ -127,7 +130,7 @@ def test_parallel_rows_cost_exactly_nothing():
 @pytest.mark.usefixtures("build")
 def test_nearly_parallel_rows_keep_their_figures():
     x = torch.tensor([[1.0, 0.0], [1.0, 1e-6]], dtype=torch.float64)
-    loss, _ = cpu_sweep.small_batch(x, torch.tensor([5, 5]), (0.0, 1.0), 1, "sum", wanted=False)
+    loss, _ = taken(x, torch.tensor([5, 5]), (0.0, 1.0), 1, "sum")
     assert loss.item() == pytest.approx(0.5e-12, rel=1e-9)
 
 
@@ -151,10 +154,8 @@ def test_large_batches_are_left_to_the_sweep():
 def test_views_are_read_as_they_are():
     x, labels = rows(20, 24)
     margins = ((0.1, 1.0), 1, "active")
-    whole = cpu_sweep.small_batch(x[::2, 4:20].contiguous(), labels[::2], *margins, wanted=True)
-    view = cpu_sweep.small_batch(x[::2, 4:20], labels[::2], *margins, wanted=True)
-    assert whole is not None
-    assert view is not None
+    whole = taken(x[::2, 4:20].contiguous(), labels[::2], *margins)
+    view = taken(x[::2, 4:20], labels[::2], *margins)
     assert torch.equal(view[0], whole[0])
     assert torch.equal(view[1], whole[1])
     assert cpu_sweep.small_batch(x.T, labels.repeat(2)[:24], *margins, wanted=False) is None

@@ -180,7 +180,7 @@ inline void pull_row(const SmallTask& t, Held& h, std::int64_t i, const double (
 
 namespace COSPAIR_ISA {
 
-bool small_batch(const SmallTask& t, double* scratch, double& loss) {
+bool small_batch(const SmallTask& t, double* scratch, SmallSum& out) {
   Held h(t, scratch);
   with_element(t.element, [&](auto type) {
     using T = decltype(type);
@@ -200,7 +200,9 @@ bool small_batch(const SmallTask& t, double* scratch, double& loss) {
   sums.pairs[0] = static_cast<double>(h.n * (h.n - 1) / 2) - sums.pairs[1];
   double share[2];
   shares(t, sums, share);
-  loss = sums.cost[1] * share[1] + sums.cost[0] * share[0];
+  out.loss = sums.cost[1] * share[1] + sums.cost[0] * share[0];
+  out.active_impostor = static_cast<std::int64_t>(sums.active[0]);
+  out.active_genuine = static_cast<std::int64_t>(sums.active[1]);
   if (!t.gradient) return true;
   for (std::int64_t i = 0; i < h.n; ++i) {
     if (t.element == Element::f64)

@@ -27,8 +27,13 @@ struct SmallTask {
   COSPAIR_INLINE std::int64_t scratch() const { return (n + 1) * pitch() + n * span() + n; }  // doubles
 };
 
+struct SmallSum {
+  double loss = 0;
+  std::int64_t active_impostor = 0, active_genuine = 0;
+};
+
 // False, with nothing written, where a row's length is not within 2^+-90: zero rows, huge ones, and what is not finite.
-#define COSPAIR_SMALL_KERNEL bool small_batch(const SmallTask&, double* scratch, double& loss);
+#define COSPAIR_SMALL_KERNEL bool small_batch(const SmallTask&, double* scratch, SmallSum&);
 
 namespace baseline {
 COSPAIR_SMALL_KERNEL

@@ -145,7 +145,8 @@ void levels(nb::tuple given, int build, nb::handle out, nb::handle steps, nb::ha
   for (std::size_t i = 0; i < q.size(); ++i) static_cast<std::int32_t*>(view.data)[i] = q[i];
 }
 
-// The loss of a small batch, its gradient written where one is asked for; None where it cannot be taken so.
+// (loss, active genuine, active impostor pairs) of a small batch, its gradient written where one is asked for; None
+// where it cannot be taken so.
 nb::object small(nb::handle x, nb::handle labels, double margin, double positive_margin, int power, int reduction,
                  nb::handle gradient, int build) {
   const Side side = rows_alone(x);
@@ -162,14 +163,15 @@ nb::object small(nb::handle x, nb::handle labels, double margin, double positive
                  static_cast<Reduction>(reduction),
                  pull_of(gradient, side)};
   const Kernels& kernels = build_of(build);
-  double loss = 0;
+  SmallSum sum;
   bool taken = false;
   {
     nb::gil_scoped_release nogil;
     const std::unique_ptr<double[]> scratch(new double[static_cast<std::size_t>(task.scratch())]);
-    taken = kernels.small_batch(task, scratch.get(), loss);
+    taken = kernels.small_batch(task, scratch.get(), sum);
   }
-  return taken ? nb::object(nb::float_(loss)) : nb::object(nb::none());
+  if (!taken) return nb::none();
+  return nb::make_tuple(sum.loss, sum.active_genuine, sum.active_impostor);
 }
 
 }  // namespace
@@ -191,7 +193,9 @@ void bind_sweep(nb::module_& m) {
   m.def("finish", &finished, nb::arg(), nb::arg().none(), nb::arg(), nb::arg(), nb::arg(),
         "Turns what a side's rows were pulled by, and its genuine pairs at margin 1, into its gradients.");
   m.def("small_batch", &small, nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg().none(),
-        nb::arg(), "The loss over all pairs of a small batch, or None for rows of extreme length.");
+        nb::arg(),
+        "(loss over all pairs, active genuine, active impostor pairs) of a small batch; None for rows of extreme "
+        "length.");
   m.def("squared_lengths", &lengths, "Squared length of each row, float64.");
   m.def("levels", &levels, "A side in eight bits.");
   m.def(

@@ -503,14 +503,16 @@ void small_alone(Dice& dice, const Given<T>& g, const HingeTask& like, const Ker
   const Values<double> scratch(task.scratch());
   bool ordinary = g.side.k == g.side.n;
   for (std::int64_t p = 0; p < g.side.k; ++p) ordinary = ordinary && g.inverse[g.order[p]] > 0;
-  double loss = 0;
-  if (build.small_batch(task, scratch.data(), loss) != ordinary) fail("a small batch is not taken, or is");
+  SmallSum sum;
+  if (build.small_batch(task, scratch.data(), sum) != ordinary) fail("a small batch is not taken, or is");
   check_guards(labels.memory, gradient.memory, scratch.memory);
   g.check();
   if (!ordinary) return;
   const Sums of[2] = {all_pairs(g, g, impostor), all_pairs(g, g, genuine)};
   const double unsure = of[0].unsure + of[1].unsure;
-  near("a small batch's loss", loss, of[0].total + of[1].total, 1e-11 * (of[0].active + of[1].active + unsure + 1));
+  near("the number of active pairs", static_cast<double>(sum.active_impostor + sum.active_genuine),
+       static_cast<double>(of[0].pairs + of[1].pairs), unsure);
+  near("a small batch's loss", sum.loss, of[0].total + of[1].total, 1e-11 * (of[0].active + of[1].active + unsure + 1));
   for (std::int64_t p = 0; p < g.side.k && wanted; ++p) {
     const std::int64_t row = g.order[p];
     const auto& unit = g.unit[static_cast<std::size_t>(p)];

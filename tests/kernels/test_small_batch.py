@@ -172,17 +172,24 @@ def test_labels_of_any_width(dtype):
     assert torch.equal(found[0], expected[0])
 
 
-def test_who_asks_what_a_sweep_does_gets_one(monkeypatch):
+def test_stats_are_those_of_a_sweep_without_tiles(monkeypatch):
     x, labels = rows(30, 8)
-    called = []
-    whole = cpu_sweep.small_batch
-    monkeypatch.setattr(
-        cpu_sweep, "small_batch", lambda *given, **more: called.append(1) or whole(*given, **more)
+    stats = SweepStats(), SweepStats()
+    at_once = all_pairs_cosine_embedding_loss(x, labels, margin=0.2, stats=stats[0])
+    monkeypatch.setattr(cpu_sweep, "_SMALL_ROWS", 0)
+    swept = all_pairs_cosine_embedding_loss(x, labels, margin=0.2, stats=stats[1])
+    torch.testing.assert_close(at_once, swept)
+    for name in ("pairs", "active_genuine", "active_impostor"):
+        assert getattr(stats[0], name) == getattr(stats[1], name) > 0
+    assert stats[0].pairs_evaluated == 30 * 29 // 2
+    assert stats[0].tiles == 0
+    assert stats[1].tiles > 0
+
+
+def test_who_wants_to_see_progress_is_shown_a_sweep():
+    x, labels = rows(30, 8)
+    told = []
+    all_pairs_cosine_embedding_loss(
+        x, labels, margin=0.2, progress=lambda done, of: told.append((done, of))
     )
-    plain = all_pairs_cosine_embedding_loss(x, labels, margin=0.2)
-    assert called == [1]
-    stats = SweepStats()
-    swept = all_pairs_cosine_embedding_loss(x, labels, margin=0.2, stats=stats)
-    assert called == [1]
-    assert stats.tiles > 0
-    torch.testing.assert_close(swept, plain)
+    assert told

@@ -92,7 +92,7 @@ def save(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     known = provenance()
     new = not path.exists() or not path.stat().st_size
     with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, [*rows[0], *known])
+        writer = csv.DictWriter(file, [*rows[0], *known], lineterminator="\n")
         if new:
             writer.writeheader()
         writer.writerows({**row, **known} for row in rows)

@@ -49,11 +49,12 @@ def small_batch(
     reduction: str,
     *,
     wanted: bool,
+    watch: Watch | None = None,
 ) -> tuple[Tensor, Tensor | None] | None:
     """Loss, float64 [], of every pair of x, and its gradient, float32 or wider, where wanted.
 
     margins are those of impostors and of genuine pairs. None for a batch that is to be swept: a
-    large one, or one with rows whose lengths are 0, extreme or not finite.
+    large one, or one with rows whose lengths are 0, extreme or not finite. There are no tiles.
     """
     n, d = x.shape
     if not 2 <= n <= _SMALL_ROWS or not 1 <= n * n * d <= _SMALL_PRODUCTS:
@@ -66,7 +67,7 @@ def small_batch(
         gradient = torch.empty(n, d, dtype=wide)
     assert cpu._cpu is not None
     labels = labels.view(torch.int64) if labels.dtype == torch.uint64 else labels.to(torch.int64)
-    loss = cpu._cpu.small_batch(
+    found = cpu._cpu.small_batch(
         x.detach().resolve_neg(),
         labels.contiguous(),
         *margins,
@@ -75,7 +76,15 @@ def small_batch(
         gradient,
         _BUILD,
     )
-    return None if loss is None else (torch.tensor(loss, dtype=torch.float64), gradient)
+    if found is None:
+        return None
+    loss, active_genuine, active_impostor = found
+    if watch is not None and watch.stats is not None:
+        watch.stats.pairs += n * (n - 1) // 2
+        watch.stats.pairs_evaluated += n * (n - 1) // 2
+        watch.stats.active_genuine += active_genuine
+        watch.stats.active_impostor += active_impostor
+    return torch.tensor(loss, dtype=torch.float64), gradient
 
 
 def hinge_sweep(

@@ -87,14 +87,20 @@ def _at_once(
 ) -> tuple[Tensor, tuple[Tensor | None, Tensor | None]] | None:
     """The same of a small batch, by a kernel that takes all its pairs at once; else None.
 
-    Who asks what a sweep does is answered by one.
+    Who wants to see progress is shown that of a sweep.
     """
-    given = (batch.other, batch.weight, watch.stats, watch.progress)
+    given = (batch.other, batch.weight, watch.progress)
     if any(one is not None for one in given) or not hasattr(kernel, "small_batch"):
         return None
     margins = (hinges.margin, hinges.positive_margin)
     found = kernel.small_batch(
-        batch.x, batch.labels, margins, hinges.power, hinges.reduction, wanted=wanted
+        batch.x,
+        batch.labels,
+        margins,
+        hinges.power,
+        hinges.reduction,
+        wanted=wanted,
+        watch=watch,
     )
     return found and (found[0], (found[1], None))
 

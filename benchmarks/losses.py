@@ -9,7 +9,7 @@ results are given, each between its markers, whose name says which:
 
     losses faces conv     every loss of the study with the most losses
     margins faces conv    both forms of the loss by margin
-    curves faces conv     AUC by the pictures seen so far, and what the loss itself takes
+    curves faces conv     AUC by the pictures seen so far
     batches faces conv    AUC by the identities in a batch, where several were studied
     results               a line a study: the default, pairs, the best of the others, and what needs
                           no training
@@ -210,20 +210,15 @@ def margin_table(rows: Rows) -> str:
     return markdown(head, list(body.values()))
 
 
-def curve_table(rows: Rows, losses: Rows) -> str:
-    """A row a loss: AUC after so many pictures, and what the loss itself takes a step."""
+def curve_table(rows: Rows) -> str:
+    """A row a loss: AUC after so many pictures."""
     seen = sorted({int(float(row["pictures"])) for row in rows})
-    found = {(row["key"], int(float(row["pictures"]))): f"{float(row['auc']):.3f}" for row in rows}
+    found = {(row["loss"], int(float(row["pictures"]))): f"{float(row['auc']):.3f}" for row in rows}
     body = [
-        [
-            row["loss"],
-            *(found.get((row["key"], n), "-") for n in seen),
-            f"{float(row['loss_ms']):.2f}",
-        ]
-        for row in losses
-        if row["key"] and any((row["key"], n) in found for n in seen)
+        [name, *(found.get((name, n), "-") for n in seen)]
+        for name in dict.fromkeys(row["loss"] for row in rows)
     ]
-    return markdown(["AUC after pictures", *(f"{n:,}" for n in seen), "loss, ms a step"], body)
+    return markdown(["AUC after pictures", *(f"{n:,}" for n in seen)], body)
 
 
 def batch_table(losses: Rows) -> str:
@@ -287,9 +282,7 @@ def filled(page: str, files: Mapping[str, Rows]) -> str:
         table = {
             "losses": lambda losses=losses: loss_table(losses),
             "margins": lambda mine=mine: margin_table(whole(mine["margins"], mine["losses"])),
-            "curves": lambda mine=mine, losses=losses: curve_table(
-                whole(mine["curves"], mine["losses"]), losses
-            ),
+            "curves": lambda mine=mine: curve_table(whole(mine["curves"], mine["losses"])),
             "batches": lambda mine=mine: batch_table(mine["losses"]),
         }[kind]()
         page = fill(page, f"{kind} {data} {encoder}", table)

@@ -147,7 +147,7 @@ std::int64_t settle_run(const HingeTask& t, std::int64_t i, std::int64_t column0
   constexpr int lanes = 64 / sizeof(P), run = 4;
   using Values = Vector<P, lanes>;
   using Whole = std::conditional_t<sizeof(P) == 8, std::int64_t, std::int32_t>;
-  using Bits = Vector<Whole, lanes>;
+  using Bits = decltype(Values{} < Values{});  // whole numbers, of a type that compilers name differently
   const Values sign = Repeat<Values>::of(static_cast<P>(t.sign())),
                margin = Repeat<Values>::of(static_cast<P>(t.margin));
   const Values clear = Repeat<Values>::of(static_cast<P>(band)), zero = {};

@@ -119,13 +119,6 @@ inline double scalar(BFloat16 x) { return same_bits<float>(static_cast<std::uint
 
 // ---- for sums over a row, where the order of the elements is free -----------------------------------------------
 
-// A register's worth of elements twice over, as two registers.
-template <class T>
-COSPAIR_INLINE void take_two(Register& first, Register& second, const T* p) {
-  take(first, p);
-  take(second, p + kRegisterDoubles);
-}
-
 // A 32-bit word holds two bfloat16: its upper half is one as it stands, its lower half one step to the left.
 COSPAIR_INLINE void take_two(Register& first, Register& second, const BFloat16* p) {
   using Words = Vector<std::uint32_t, kRegisterDoubles>;
@@ -134,17 +127,19 @@ COSPAIR_INLINE void take_two(Register& first, Register& second, const BFloat16* 
   second = widened(same_bits<HalfFloats>(both & 0xffff0000u));
 }
 
-template <class V, class T>
-COSPAIR_INLINE void take_two(Twin<V>& first, Twin<V>& second, const T* p) {
+template <class V>
+COSPAIR_INLINE void take_two(Twin<V>& first, Twin<V>& second, const BFloat16* p) {
   take_two(first.low, second.low, p);
   take_two(first.high, second.high, p + 2 * kCount<V>);
 }
 
-// Sixteen elements as two vectors, each element in one of them.
+// Sixteen elements as two vectors: eight and eight, of bfloat16 every other one.
 template <class T>
 COSPAIR_INLINE void load_two(const T* p, Lanes& first, Lanes& second) {
-  take_two(first, second, p);
+  first = load(p);
+  second = load(p + kLanes);
 }
+COSPAIR_INLINE void load_two(const BFloat16* p, Lanes& first, Lanes& second) { take_two(first, second, p); }
 
 // ---- out of registers --------------------------------------------------------------------------------------------
 

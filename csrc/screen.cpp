@@ -86,13 +86,12 @@ inline std::int32_t word_at(const std::int8_t* p) {
 COSPAIR_INLINE std::uint32_t over(Part sums, const float* step, const float* reach, float near, float threshold) {
   const FloatRegister product = __builtin_convertvector(sums, FloatRegister) * read<FloatRegister>(step);
   const FloatRegister bound = multiply_add(Repeat<FloatRegister>::of(near), read<FloatRegister>(reach), product);
-  const FloatRegister limit = Repeat<FloatRegister>::of(threshold);
 #if defined(__AVX512F__)
-  return _mm512_cmp_ps_mask(bound, limit, _CMP_NLE_UQ);
+  return _mm512_cmp_ps_mask(bound, _mm512_set1_ps(threshold), _CMP_NLE_UQ);
 #elif defined(__AVX2__)
-  return static_cast<std::uint32_t>(_mm256_movemask_ps(_mm256_cmp_ps(bound, limit, _CMP_NLE_UQ)));
+  return static_cast<std::uint32_t>(_mm256_movemask_ps(_mm256_cmp_ps(bound, _mm256_set1_ps(threshold), _CMP_NLE_UQ)));
 #elif defined(__SSE2__)
-  return static_cast<std::uint32_t>(_mm_movemask_ps(_mm_cmpnle_ps(bound, limit)));
+  return static_cast<std::uint32_t>(_mm_movemask_ps(_mm_cmpnle_ps(bound, _mm_set1_ps(threshold))));
 #else
   std::uint32_t mask = 0;
   for (int l = 0; l < kPartLanes; ++l) mask |= static_cast<std::uint32_t>(!(bound[l] <= threshold)) << l;

@@ -151,6 +151,8 @@ nb::object small(nb::handle x, nb::handle labels, double margin, double positive
                  nb::handle gradient, int build) {
   const Side side = rows_alone(x);
   const View of = vector_of(labels, Dtype::i64, side.n, "labels");
+  if (power != 1 && power != 2) refuse("power");
+  if (reduction < 0 || reduction > static_cast<int>(Reduction::active)) refuse("reduction");
   SmallTask task{side.x,
                  side.element,
                  side.n,

@@ -166,7 +166,7 @@ COSPAIR_INLINE FloatRegister multiply_add(FloatRegister a, FloatRegister b, Floa
   return _mm512_fmadd_ps(a, b, c);
 #elif defined(__AVX2__) && defined(__FMA__)
   return _mm256_fmadd_ps(a, b, c);
-#elif defined(__aarch64__)
+#elif defined(__FMA__) || defined(__aarch64__)
   for (int l = 0; l < kRegisterFloats; ++l) c[l] = __builtin_fmaf(a[l], b[l], c[l]);
   return c;
 #else

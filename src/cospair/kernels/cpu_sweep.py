@@ -33,7 +33,8 @@ _TOGETHER = 8  # tiles a product, at most: 8 MiB of cosines
 _TOGETHER_ELEMENTS = 1 << 20  # of their rows
 
 _SMALL_ROWS = 256  # up to there every pair of a batch is evaluated at once,
-_SMALL_PRODUCTS = 1 << 23  # in n x n x d products
+_SMALL_PRODUCTS = 1 << 23  # in n x n x d products,
+_SMALL_ELEMENTS = 1 << 16  # of rows that are held in float64
 _REDUCTIONS = ("sum", "mean", "balanced", "active")
 
 _Tile = tuple[int, int, int, int]  # positions of its rows, then of its columns
@@ -57,14 +58,16 @@ def small_batch(
     large one, or one with rows whose lengths are 0, extreme or not finite. There are no tiles.
     """
     n, d = x.shape
-    if not 2 <= n <= _SMALL_ROWS or not 1 <= n * n * d <= _SMALL_PRODUCTS:
+    if not 2 <= n <= _SMALL_ROWS or d < 1:
+        return None
+    if n * n * d > _SMALL_PRODUCTS or n * d > _SMALL_ELEMENTS:
         return None
     if x.stride(1) != 1 and d > 1:
         return None
     gradient = None
     if wanted:
         wide = torch.float64 if x.dtype == torch.float64 else torch.float32
-        gradient = torch.empty(n, d, dtype=wide)
+        gradient = torch.empty(n, d, dtype=wide, device="cpu")
     assert cpu._cpu is not None
     labels = labels.view(torch.int64) if labels.dtype == torch.uint64 else labels.to(torch.int64)
     found = cpu._cpu.small_batch(
@@ -84,7 +87,7 @@ def small_batch(
         watch.stats.pairs_evaluated += n * (n - 1) // 2
         watch.stats.active_genuine += active_genuine
         watch.stats.active_impostor += active_impostor
-    return torch.tensor(loss, dtype=torch.float64), gradient
+    return torch.tensor(loss, dtype=torch.float64, device="cpu"), gradient
 
 
 def hinge_sweep(
@@ -144,7 +147,7 @@ def finish(
 
 def squared_lengths(x: Tensor) -> Tensor:
     """Squared length of each row, float64 [n]; may be 0 or infinite for float64 rows."""
-    out = torch.empty(x.shape[0], dtype=torch.float64)
+    out = torch.empty(x.shape[0], dtype=torch.float64, device="cpu")
     if x.shape[0]:
         assert cpu._cpu is not None
         cpu._cpu.squared_lengths(x, out)
@@ -157,7 +160,7 @@ def _zeros(side: Side) -> Tensor:
 
 
 def _swept(total: float, active: float, pull: Tensor | None, opposite: Tensor | None) -> Swept:
-    sums = torch.tensor((total, active), dtype=torch.float64)
+    sums = torch.tensor((total, active), dtype=torch.float64, device="cpu")
     return Swept(sums[0], sums[1], pull, opposite)
 
 
@@ -254,5 +257,5 @@ class _Dense:
         """Memory that stays from tile to tile: fresh memory costs a page fault every 4 KiB."""
         held = self.rooms.get(name)
         if held is None or held.numel() < rows * columns:
-            held = self.rooms[name] = torch.empty(rows * columns, dtype=self.dtype)
+            held = self.rooms[name] = torch.empty(rows * columns, dtype=self.dtype, device="cpu")
         return held[: rows * columns].view(rows, columns)

@@ -102,7 +102,8 @@ def test_at_once_and_swept_agree(
     x, labels = rows(n, d, seed=seed, classes=classes)
     x = x[:1] + spread * x
     # a pair within a tie's distance of margin 1 costs nothing; whether it pulls differs
-    gaps = torch.cdist(*[torch.nn.functional.normalize(x, dim=1)] * 2) ** 2 / 2
+    unit = torch.nn.functional.normalize(x, dim=1)
+    gaps = torch.cdist(unit, unit) ** 2 / 2
     assume(not bool(((gaps > 1e-20) & (gaps < 1e-12)).any()))
     options = {"margin": margin, "positive_margin": positive_margin}
     results = []

@@ -2,7 +2,7 @@
 //
 // Every sum in the kernels runs in the lanes of such a vector, in the same order on every machine, so that a result
 // does not depend on the register width the build was given. A built-in vector that is wider than a register would be
-// kept in memory and passed by copies (GCC 12: thirty times slower); a wide vector is two halves here, down to
+// kept in memory and passed by copies (GCC 12: up to eighteen times slower); a wide vector is two halves here, down to
 // registers.
 #pragma once
 

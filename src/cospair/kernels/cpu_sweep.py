@@ -25,7 +25,7 @@ from cospair.kernels import buffers, cpu
 from cospair.kernels.cpu import refuses as refuses
 from cospair.kernels.cpu import unavailable as unavailable
 from cospair.kernels.products import exact_products
-from cospair.kernels.sweeps import Hinge, Side, Swept, Watch
+from cospair.kernels.sweeps import Hinge, Side, Swept, Watch, wide_labels
 
 _BUILD = 0  # the best that this processor can run; tests take the others too
 
@@ -69,10 +69,9 @@ def small_batch(
         wide = torch.float64 if x.dtype == torch.float64 else torch.float32
         gradient = torch.empty(n, d, dtype=wide, device="cpu")
     assert cpu._cpu is not None
-    labels = labels.view(torch.int64) if labels.dtype == torch.uint64 else labels.to(torch.int64)
     found = cpu._cpu.small_batch(
         x.detach().resolve_neg(),
-        labels.contiguous(),
+        wide_labels(labels).contiguous(),
         *margins,
         power,
         _REDUCTIONS.index(reduction),

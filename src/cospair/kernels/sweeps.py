@@ -7,7 +7,8 @@ Every kernel of the sweep (`cpu_sweep`, `triton_sweep`, `reference_sweep`) is on
 over the pairs of one kind, genuine or impostor: those of `rows` with `columns`, or, where columns
 is None, the pairs i < j of `rows`, each once. None of them holds n x n numbers. Beside it stand
 `squared_lengths(x)`, `finish`, which turns pulls into gradients, and, in a kernel that has the
-closed form of genuine pairs at margin 1, `genuine_at_one`. `POWERS` lists the powers of a hinge
+closed form of genuine pairs at margin 1, `genuine_at_one`, and in one that takes all pairs of a
+small batch at once, `small_batch`. `POWERS` lists the powers of a hinge
 that a kernel knows.
 """
 
@@ -17,9 +18,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 TIE = 1e-14  # some rounding errors of a float64 cosine: a pair so close to its hinge stands at it
+
+
+def wide_labels(labels: Tensor) -> Tensor:
+    """Integer labels as int64, unsigned 64-bit ones by their bits: equal where they were equal."""
+    return labels.view(torch.int64) if labels.dtype == torch.uint64 else labels.to(torch.int64)
 
 
 @dataclass

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from cospair.kernels.sweeps import Side
+from cospair.kernels.sweeps import Side, wide_labels
 
 _LEAST, _MOST = 2.0**-180, 2.0**180  # squared lengths that a kernel takes as they are
 
@@ -96,7 +96,7 @@ def _running(weight: Tensor | None, order: Tensor) -> Tensor:
 def _sorted(batch: Batch) -> tuple[list[Tensor], list[Tensor]]:
     """Sorted labels of each side as int64, and the orders that sort them."""
     given = [batch.labels] if batch.other_labels is None else [batch.labels, batch.other_labels]
-    wide = [x.view(torch.int64) if x.dtype == torch.uint64 else x.to(torch.int64) for x in given]
+    wide = [wide_labels(x) for x in given]
     orders = [torch.argsort(x, stable=True) for x in wide]
     return [x[order] for x, order in zip(wide, orders, strict=True)], orders
 

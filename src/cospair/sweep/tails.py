@@ -27,7 +27,7 @@ from torch import Tensor
 
 from cospair import _checks
 from cospair.kernels.products import exact_products
-from cospair.kernels.sweeps import TIE
+from cospair.kernels.sweeps import TIE, wide_labels
 from cospair.sweep import tallied
 from cospair.sweep.tiles import (
     Progress,
@@ -375,20 +375,15 @@ def _sides(
 
 
 def _side(name: str, x: Tensor, labels: Tensor) -> _Side:
-    labels, order = _wide(labels).sort()
+    labels, order = wide_labels(labels).sort()
     return _Side(Rows(name, x), order, labels)
-
-
-def _wide(labels: Tensor) -> Tensor:
-    """Labels as int64, distinct where they were."""
-    return labels.view(torch.int64) if labels.dtype == torch.uint64 else labels.to(torch.int64)
 
 
 def _pairs(labels: Tensor, other_labels: Tensor | None) -> tuple[int, int]:
     """Genuine and impostor pairs in all."""
     n = len(labels)
-    own = _wide(labels)
-    others = (own if other_labels is None else _wide(other_labels)).sort().values
+    own = wide_labels(labels)
+    others = (own if other_labels is None else wide_labels(other_labels)).sort().values
     ends = torch.searchsorted(others, own, right=True)
     genuine = int((ends - torch.searchsorted(others, own)).sum())
     pairs = n * len(others)

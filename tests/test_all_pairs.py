@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from processes import two_processes
 from torch.library import opcheck
 from torch.utils.checkpoint import checkpoint
 
@@ -454,19 +455,33 @@ def test_gradient_checkpointing_changes_nothing():
     torch.testing.assert_close(found, expected)
 
 
+WRAPPED = """
+import torch
+from cospair import AllPairsCosineEmbeddingLoss
+from cospair.kernels import cpu_sweep
+
+given = torch.load(f"{folder}/given.pt", weights_only=False)
+encoder, pictures, labels, cpu_sweep._SMALL_ROWS = given
+share = slice(rank, None, 2)
+wrapped = torch.nn.parallel.DistributedDataParallel(encoder)
+criterion = AllPairsCosineEmbeddingLoss(0.2, reduction="active")
+criterion(wrapped(pictures[share]), labels[share]).backward()
+torch.save([p.grad for p in encoder.parameters()], f"{folder}/{rank}.pt")
+"""
+
+
 def test_inside_distributed_data_parallel(tmp_path):
     encoder, pictures, labels = encoder_and_batch()
+    torch.save((encoder, pictures, labels, cpu_sweep._SMALL_ROWS), tmp_path / "given.pt")
+    two_processes(WRAPPED, tmp_path)
     criterion = AllPairsCosineEmbeddingLoss(0.2, reduction="active")
-    expected = gradients_of(encoder, criterion(encoder(pictures), labels))
-    torch.distributed.init_process_group(
-        "gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1
-    )
-    try:
-        wrapped = torch.nn.parallel.DistributedDataParallel(encoder)
-        found = gradients_of(encoder, criterion(wrapped(pictures), labels))
-    finally:
-        torch.distributed.destroy_process_group()
-    torch.testing.assert_close(found, expected)
+    shares = [
+        gradients_of(encoder, criterion(encoder(pictures[rank::2]), labels[rank::2]))
+        for rank in range(2)
+    ]
+    expected = [(first + second) / 2 for first, second in zip(*shares, strict=True)]
+    for rank in range(2):
+        torch.testing.assert_close(torch.load(tmp_path / f"{rank}.pt"), expected)
 
 
 @pytest.mark.parametrize("two_sides", [False, True])

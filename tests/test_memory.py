@@ -2,10 +2,7 @@ import copy
 import gc
 import io
 import math
-import os
 import pickle
-import subprocess
-import sys
 import weakref
 from collections import deque
 
@@ -14,6 +11,7 @@ import tolerances
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from processes import two_processes
 from torch import Tensor
 
 from cospair import AllPairsCosineEmbeddingLoss
@@ -496,9 +494,7 @@ def test_what_gather_returns_is_checked():
 
 
 PROCESS = """
-import sys
 import torch
-import torch.distributed as dist
 from cospair.memory import CrossBatchMemory
 
 def gather(embeddings, labels):
@@ -506,27 +502,15 @@ def gather(embeddings, labels):
     dist.all_gather_object(shares, (embeddings, labels))
     return tuple(torch.cat(parts) for parts in zip(*shares))
 
-rank, folder = int(sys.argv[1]), sys.argv[2]
-dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
 memory = CrossBatchMemory(7, 2, gather=gather)
 for n in ((2, 1), (0, 3), (4, 0)):
     memory(torch.full((n[rank], 2), 1.0 + rank), torch.arange(n[rank]) + 10 * rank)
 torch.save(memory.state_dict(), f"{folder}/{rank}.pt")
-dist.destroy_process_group()
 """
 
 
 def test_banks_of_two_processes_with_uneven_shares_hold_the_same_rows(tmp_path):
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    processes = [
-        subprocess.Popen([sys.executable, "-c", PROCESS, str(rank), str(tmp_path)], env=environment)
-        for rank in range(2)
-    ]
-    try:
-        assert [process.wait(timeout=120) for process in processes] == [0, 0]
-    finally:
-        for process in processes:
-            process.kill()
+    two_processes(PROCESS, tmp_path)
     banks = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2)]
     # steps of labels 0 1 10, then 10 11 12, then 0 1 2 3 in 7 slots
     assert banks[0]["row_labels"].tolist() == [1, 2, 3, 10, 11, 12, 0]

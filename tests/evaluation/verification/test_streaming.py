@@ -1,7 +1,4 @@
 import copy
-import os
-import subprocess
-import sys
 from typing import Any, cast
 
 import numpy as np
@@ -9,6 +6,7 @@ import pytest
 from evaluation.examples import scored_pairs, scored_people
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from processes import two_processes
 
 from cospair.evaluation.verification import streaming
 from cospair.evaluation.verification.figures import pair_figures
@@ -239,13 +237,9 @@ def test_states_that_do_not_fit_are_refused_and_change_nothing(change, error, te
 
 
 PROCESS = """
-import sys
 import numpy as np
-import torch.distributed as dist
 from cospair.evaluation.verification.streaming import VerificationMetric
 
-rank, folder = int(sys.argv[1]), sys.argv[2]
-dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
 pairs = np.load(f"{folder}/pairs.npz")
 metric = VerificationMetric(far=[0.1])
 share = slice(0, 10) if rank == 0 else slice(10, None)
@@ -259,23 +253,13 @@ for state in states:
     part.load_state_dict(state)
     total.merge(part)
 np.savez(f"{folder}/{rank}.npz", **total.state_dict())
-dist.destroy_process_group()
 """
 
 
 def test_two_processes_with_uneven_shares_see_what_one_sees(tmp_path):
     scores, people, same = scored_people(6, 3, decimals=2)
     np.savez(tmp_path / "pairs.npz", scores=scores, people=people, same=same)
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    processes = [
-        subprocess.Popen([sys.executable, "-c", PROCESS, str(rank), str(tmp_path)], env=environment)
-        for rank in range(2)
-    ]
-    try:
-        assert [process.wait(timeout=120) for process in processes] == [0, 0]
-    finally:
-        for process in processes:
-            process.kill()
+    two_processes(PROCESS, tmp_path)
     whole = metric_of((scores, same, people))
     for rank in range(2):
         loaded = VerificationMetric(far=FAR)

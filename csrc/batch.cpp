@@ -16,12 +16,13 @@ namespace {
 // A shared input keeps a partial gradient a chunk, so long rows have fewer.
 constexpr std::int64_t kChunks = 64;
 constexpr std::int64_t kPartialElements = std::int64_t{1} << 23;
+constexpr std::int64_t kLeastElements = std::int64_t{1} << 12;  // a chunk: a block of rows
 
 struct Chunks {
   std::int64_t rows_each, count;
   Chunks(std::int64_t n, std::int64_t d) {
     const std::int64_t wanted = std::clamp<std::int64_t>(kPartialElements / d, 1, kChunks);
-    rows_each = std::max<std::int64_t>(1, (n + wanted - 1) / wanted);
+    rows_each = std::max({std::int64_t{1}, kLeastElements / d, (n + wanted - 1) / wanted});
     count = (n + rows_each - 1) / rows_each;
   }
 };

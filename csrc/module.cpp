@@ -108,6 +108,7 @@ class Task {
 
   // (loss, gradient of x1 or None, gradient of x2 or None); once, because it forgets the addresses
   nb::tuple run(nb::handle x1, nb::handle x2, nb::handle target, bool wanted1, bool wanted2) {
+    if (!pairs.x1) throw nb::value_error("a task runs once");
     PairTask t = pairs;
     pairs.x1 = pairs.x2 = pairs.target = pairs.weight = nullptr;
     t.scale = 1 / divisor;

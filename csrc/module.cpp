@@ -13,6 +13,7 @@
 #include "sweep_module.hpp"
 #include "tally_module.hpp"
 #include "tensors.hpp"
+#include "torch_team.hpp"
 
 namespace cospair {
 namespace {
@@ -20,8 +21,10 @@ namespace {
 enum class Reduction { none, mean, sum, unknown };
 constexpr const char* kReductions[] = {"none", "mean", "sum"};
 
-// Below this a second thread costs more than it brings; above the other, stores past the caches pay.
-constexpr std::int64_t kBytesAThread = std::int64_t{1} << 20;
+// Below these, of one input, another thread costs more than it brings: one of torch's team, or a helper that sleeps.
+constexpr std::int64_t kBytesATeamMember = std::int64_t{1} << 18;
+constexpr std::int64_t kBytesAHelper = std::int64_t{1} << 20;
+// From here on stores past the caches pay.
 constexpr std::int64_t kBytesStreamed = std::int64_t{4} << 20;
 
 std::int64_t size_of(Dtype dtype) { return dtype == Dtype::f64 ? 8 : dtype == Dtype::f32 ? 4 : 2; }
@@ -153,7 +156,7 @@ class Task {
     if (wanted1) g1 = empty_like(x1, static_cast<std::size_t>(bytes1)), t.gradient1 = data_of(g1);
     if (wanted2) g2 = empty_like(x2, static_cast<std::size_t>(bytes2)), t.gradient2 = data_of(g2);
     t.streaming = (wanted1 ? bytes1 : 0) + (wanted2 ? bytes2 : 0) >= kBytesStreamed;
-    const std::int64_t useful = 1 + t.n * row / kBytesAThread;
+    const std::int64_t useful = 1 + t.n * row / (torch_team_ready() ? kBytesATeamMember : kBytesAHelper);
     const int threads = useful == 1 ? 1 : static_cast<int>(std::min<std::int64_t>(thread_count(), useful));
     PairSum sum;
     {
@@ -203,6 +206,7 @@ NB_MODULE(_cpu, m) {
   m.doc() = "Fused kernels of the pair loss and of the sweep over all pairs; cospair.kernels is their only caller.";
   nb::set_leak_warnings(false);  // a loss that is still held when the interpreter ends is no leak
   find_torch();
+  find_torch_team();
   nb::class_<Task>(m, "Task", "Pairs and options of one call.")
       .def("run", &Task::run, "(loss, gradient of x1 or None, gradient of x2 or None), for an upstream gradient of 1.")
       .def_ro("divisor", &Task::divisor, "What the sum of the losses is divided by.")

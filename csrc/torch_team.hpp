@@ -1,0 +1,15 @@
+// The OpenMP threads that torch has in this process already.
+#pragma once
+
+namespace cospair {
+
+// To be called before the process is forked: a child has the team's state without its threads.
+void find_torch_team();
+
+// Whether a call would be shared with them now.
+bool torch_team_ready();
+
+// Calls work(context) on up to `threads` of them, the caller among them; false where it did nothing.
+bool share_with_torch(void (*work)(void*), void* context, int threads);
+
+}  // namespace cospair

@@ -46,5 +46,8 @@ COSPAIR_SCREEN_KERNELS
 namespace vnni {
 COSPAIR_SCREEN_KERNELS
 }  // namespace vnni
+namespace amx {
+COSPAIR_SCREEN_KERNELS
+}  // namespace amx
 
 }  // namespace cospair

@@ -1,5 +1,11 @@
 #include "instruction_sets.hpp"
 
+#if defined(COSPAIR_AMX)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 namespace cospair {
 namespace {
 
@@ -17,6 +23,19 @@ const Kernels kV4 = COSPAIR_KERNELS_OF("x86-64-v4", v4, v4);
 const Kernels kVnni = COSPAIR_KERNELS_OF("x86-64-v4 with VNNI", v4, vnni);
 #endif
 
+#if defined(COSPAIR_AMX)
+const Kernels kAmx = COSPAIR_KERNELS_OF("x86-64-v4 with AMX", v4, amx);
+
+// Linux gives a process the matrix registers when it asks for them; what they hold is saved with its signals.
+bool may_use_matrix_registers() {
+  constexpr unsigned kTiles = 1u << 24, kInt8 = 1u << 25;
+  constexpr long kRequest = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+  unsigned a, b, c, d;
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & kTiles) == 0 || (d & kInt8) == 0) return false;
+  return syscall(SYS_arch_prctl, kRequest, kTileData) == 0;
+}
+#endif
+
 }  // namespace
 
 int builds(const Kernels* out[kMostBuilds]) {
@@ -27,7 +46,11 @@ int builds(const Kernels* out[kMostBuilds]) {
   const bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                   __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
                   __builtin_cpu_supports("avx512cd");
-  if (v4 && __builtin_cpu_supports("avx512vnni")) out[count++] = &kVnni;
+  const bool vnni = v4 && __builtin_cpu_supports("avx512vnni");
+#if defined(COSPAIR_AMX)
+  if (vnni && may_use_matrix_registers()) out[count++] = &kAmx;
+#endif
+  if (vnni) out[count++] = &kVnni;
   if (v4) out[count++] = &kV4;
   if (v3) out[count++] = &kV3;
 #endif

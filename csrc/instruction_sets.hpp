@@ -31,7 +31,7 @@ struct Kernels {
 const Kernels& kernels();
 
 // Every build that this processor can run, the best one first.
-constexpr int kMostBuilds = 4;
+constexpr int kMostBuilds = 5;
 int builds(const Kernels* out[kMostBuilds]);
 
 }  // namespace cospair

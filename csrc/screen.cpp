@@ -24,7 +24,11 @@
 #include "unit_rows.hpp"
 
 #ifndef COSPAIR_ISA
-#error "compile with -DCOSPAIR_ISA=baseline, v3, v4 or vnni"
+#error "compile with -DCOSPAIR_ISA=baseline, v3, v4, vnni or amx"
+#endif
+
+#if defined(__AMX_INT8__)
+#include <immintrin.h>
 #endif
 
 namespace cospair {
@@ -121,6 +125,22 @@ inline void keep(std::uint32_t mask, const Row& row, std::int64_t i, std::int64_
   }
 }
 
+// What the sums of one row say.
+COSPAIR_INLINE void judge(const ScreenTask& t, std::int64_t i, std::int64_t column, const Part (&sums)[kStrips][kParts],
+                          const Tile& tile, Survivors& out) {
+  const Row row = row_of(t, i);
+  std::uint32_t mask = 0;
+#pragma GCC unroll 4
+  for (int c = 0; c < kStrips; ++c)
+#pragma GCC unroll 4
+    for (int p = 0; p < kParts; ++p) {
+      const int lane = c * static_cast<int>(kStrip) + p * kPartLanes;
+      const float *step = t.columns.step + column + lane, *reach = t.columns.reach + column + lane;
+      mask |= over(sums[c][p], step, reach, row.near, row.threshold) << lane;
+    }
+  if (mask) keep(mask, row, i, column, tile, out);
+}
+
 // `rows` rows from i on against the strips from `column` on.
 template <int rows>
 inline void group(const ScreenTask& t, std::int64_t i, std::int64_t column, const Tile& tile, Survivors& out) {
@@ -153,19 +173,64 @@ inline void group(const ScreenTask& t, std::int64_t i, std::int64_t column, cons
 #pragma GCC unroll 16
   for (int r = 0; r < rows; ++r) {
     if (i + r >= tile.row1) return;
-    const Row row = row_of(t, i + r);
-    std::uint32_t mask = 0;
-#pragma GCC unroll 4
-    for (int c = 0; c < kStrips; ++c)
-#pragma GCC unroll 4
-      for (int p = 0; p < kParts; ++p) {
-        const int lane = c * static_cast<int>(kStrip) + p * kPartLanes;
-        const float *step = t.columns.step + column + lane, *reach = t.columns.reach + column + lane;
-        mask |= over(sums[r][c][p], step, reach, row.near, row.threshold) << lane;
-      }
-    if (mask) keep(mask, row, i + r, column, tile, out);
+    judge(t, i + r, column, sums[r], tile, out);
   }
 }
+
+#if defined(__AMX_INT8__)
+// The processor's matrix registers: 16 rows of 64 bytes each, products of 16 rows and 16 columns over 64 features.
+class MatrixRegisters {
+ public:
+  MatrixRegisters() {
+    struct alignas(64) {
+      std::uint8_t palette, start, unused[14];
+      std::uint16_t row_bytes[16];
+      std::uint8_t rows[16];
+    } shape = {};
+    shape.palette = 1;
+    for (int tile = 0; tile < 8; ++tile) shape.row_bytes[tile] = 64, shape.rows[tile] = 16;
+    _tile_loadconfig(&shape);
+  }
+  ~MatrixRegisters() { _tile_release(); }
+  MatrixRegisters(const MatrixRegisters&) = delete;
+  MatrixRegisters& operator=(const MatrixRegisters&) = delete;
+};
+
+constexpr std::int64_t kMatrixWords = 16;
+constexpr std::int64_t kMatrixRows = 32;
+
+// Two strips against twice 16 rows: a left operand is 16 rows as they stand, a right one 16 words of a strip.
+inline void matrix_group(const ScreenTask& t, std::int64_t i, std::int64_t column, const Tile& tile, Survivors& out) {
+  static_assert(kStrip == 16 && kStrips == 2 && kLevel == 127);
+  const std::int64_t words = t.rows.words, row = words * 4;
+  const std::int8_t* left = t.rows.levels + i * row;
+  const std::uint8_t* right = t.columns.strips + column / kStrip * words * 64;
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
+  for (std::int64_t w = 0; w < words; w += kMatrixWords) {
+    _tile_loadd(4, left + w * 4, row);
+    _tile_loadd(6, right + w * 64, 64);
+    _tile_loadd(7, right + (words + w) * 64, 64);
+    _tile_loadd(5, left + 16 * row + w * 4, row);
+    _tile_dpbsud(0, 4, 6);
+    _tile_dpbsud(1, 4, 7);
+    _tile_dpbsud(2, 5, 6);
+    _tile_dpbsud(3, 5, 7);
+  }
+  alignas(64) std::int32_t sums[2][kStrips][16][kStrip];
+  _tile_stored(0, sums[0][0], 64);
+  _tile_stored(1, sums[0][1], 64);
+  _tile_stored(2, sums[1][0], 64);
+  _tile_stored(3, sums[1][1], 64);
+  for (int r = 0; r < kMatrixRows && i + r < tile.row1; ++r) {
+    Part of_row[kStrips][kParts];
+    for (int c = 0; c < kStrips; ++c) of_row[c][0] = read<Part>(sums[r / 16][c][r % 16]) + t.rows.offset[i + r];
+    judge(t, i + r, column, of_row, tile, out);
+  }
+}
+#endif
 
 // To the nearest integer, for |x| < 2^22: the sum has no place for a fraction.
 COSPAIR_INLINE Singles rounded(Singles x) {
@@ -249,20 +314,31 @@ void make_levels(const Side& side, std::int64_t begin, std::int64_t end, float* 
 }
 
 // Fills the survivors of a tile; marks it dense where there are too many.
-void screen(const ScreenTask& t, const Tile& tile, Survivors& out) {
+template <int rows, class Group>
+inline void screen_by(const ScreenTask& t, const Tile& tile, Survivors& out, Group group) {
   const HingeTask& h = *t.hinges;
-  for (std::int64_t i = tile.row0; i < tile.row1; i += kGroup) {
+  for (std::int64_t i = tile.row0; i < tile.row1; i += rows) {
     std::int64_t column = tile.column0;
     // symmetric: a row's impostors begin where its class ends
     if (h.symmetric && h.rows.last[i] > column) column = h.rows.last[i] / (kStrip * kStrips) * (kStrip * kStrips);
     for (; column < tile.column1; column += kStrip * kStrips) {
-      if (out.count + kGroup * kStrip * kStrips > out.capacity) {
+      if (out.count + rows * kStrip * kStrips > out.capacity) {
         out.dense = true;
         return;
       }
-      group<kGroup>(t, i, column, tile, out);
+      group(t, i, column, tile, out);
     }
   }
+}
+
+void screen(const ScreenTask& t, const Tile& tile, Survivors& out) {
+#if defined(__AMX_INT8__)
+  if (t.rows.words % kMatrixWords == 0) {
+    const MatrixRegisters registers;
+    return screen_by<kMatrixRows>(t, tile, out, matrix_group);
+  }
+#endif
+  screen_by<kGroup>(t, tile, out, group<kGroup>);
 }
 
 }  // namespace COSPAIR_ISA

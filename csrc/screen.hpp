@@ -11,7 +11,7 @@ namespace cospair {
 constexpr std::int64_t kMostScreened = 32768;
 constexpr std::int64_t kStrip = 16;    // columns that are swept together in one vector
 constexpr std::int64_t kStrips = 2;    // strips a pass
-constexpr std::int64_t kPadding = 12;  // rows behind the last that a group may read
+constexpr std::int64_t kPadding = 32;  // rows behind the last that a group may read
 
 // A side in eight bits. `levels` holds what a row is as a left operand, row after row, signed; `strips` what it is as
 // a right one: strips of 16 positions, four features of each in turn, offset to be unsigned.

@@ -13,7 +13,7 @@ namespace {
 
 // A sixteenth of a tile: past that, products of matrices are the faster way. Small tiles may keep more.
 constexpr std::int32_t kCapacity = kTileRows * kTileColumns / 16;
-constexpr std::int32_t kLeastCapacity = 1024;
+constexpr std::int32_t kLeastCapacity = 2048;
 
 std::int32_t capacity_of(const Tile& tile) {
   const std::int64_t area = (tile.row1 - tile.row0) * (tile.column1 - tile.column0);

@@ -5,13 +5,13 @@
 // for a loss of .4). Starting one costs 45 to 80 microseconds.
 #include "threads.hpp"
 
-#include "torch_team.hpp"
-
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
 #include <system_error>
 #include <thread>
+
+#include "torch_team.hpp"
 
 #if defined(__unix__) || defined(__APPLE__)
 #include <pthread.h>

@@ -65,7 +65,7 @@ bool share_with_torch(void (*work)(void*), void* context, int threads) {
   run(join, &call, 0, 0);
   calling = false;
   const auto waited = Clock::now() - call.end, worked = call.end - call.begin;
-  if (waited > kPatience + worked / 2) resting_until = now() + std::chrono::duration_cast<Clock::duration>(kRest).count();
+  if (waited > kPatience + worked / 2) resting_until = (Clock::now() + kRest).time_since_epoch().count();
   return true;
 }
 

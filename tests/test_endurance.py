@@ -233,7 +233,7 @@ def results():
 torch.set_num_threads(int(sys.argv[1]))
 wanted = results()
 torch.set_num_threads(2)
-torch.ones(1_000_000).add_(1)  # torch's threads are there, whether they have worked for cospair or not
+torch.ones(1_000_000).add_(1)  # torch's threads have been used, whether by cospair or not
 for generation in range(2):  # the child's child, too
     child = os.fork()
     if child:

@@ -1,12 +1,12 @@
 r"""Rows of `cospair bench pairs` and `cospair bench all-pairs` to the tables of the documentation.
 
-    python benchmarks/tables.py benchmarks/pairs.csv docs/benchmarks.md README.md
+    python benchmarks/tables.py benchmarks/pairs.csv docs/benchmarks.md README.md docs/pairs.svg
     python benchmarks/tables.py benchmarks/all_pairs.csv docs/benchmarks.md README.md \
         docs/all_pairs.svg
 
 Between `<!-- pairs:begin -->` and `<!-- pairs:end -->` of a page stand all tables, between
 `<!-- pairs-summary:begin -->` and `<!-- pairs-summary:end -->` the short one; likewise `all-pairs`
-and `all-pairs-summary`, whose rows are also drawn into a page that ends in .svg. Of rows measured
+and `all-pairs-summary`. The rows are also drawn into a page that ends in .svg. Of rows measured
 more than once the last counts.
 """
 
@@ -18,13 +18,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cospair.bench import growth_plot
+from cospair.bench import growth_plot, ratio_plot
 from cospair.bench.all_pairs_variants import PEER, PRODUCT
 from cospair.bench.malloc import MALLOCS
 from cospair.bench.plan import BOTH, DTYPES, FORWARD, SIZES
 from cospair.bench.variants import EAGER
 
 Row = dict[str, str]
+
+# What a processor lacks that was given a build of the kernels.
+WITHOUT = {
+    "x86-64-v4 with VNNI": "AMX",
+    "x86-64-v4": "VNNI",
+    "x86-64-v3": "AVX-512",
+    "baseline": "AVX-512",
+}
 
 
 class Case(NamedTuple):
@@ -72,9 +80,9 @@ def measured_so(rows: Sequence[Row]) -> list[Row]:
 
 
 def machine(row: Row) -> str:
-    """The device; a processor without AVX-512 runs other builds, so it stands apart."""
-    narrow = row.get("instruction_set") in ("x86-64-v3", "baseline")
-    return f"{row['device']} without AVX-512" if narrow else row["device"]
+    """The device; processors that lack what others have run other builds, so they stand apart."""
+    lacking = WITHOUT.get(row.get("instruction_set", ""))
+    return f"{row['device']} without {lacking}" if lacking else row["device"]
 
 
 def short(number: str) -> str:
@@ -355,15 +363,28 @@ def all_pairs_summary(sweeps: Sweeps) -> str:
     return sweeps.table(f"{BOTH}, {chosen.data}, margin {chosen.margin}", few, lines)
 
 
-def drawing(sweeps: Sweeps) -> dict[str, Any]:
-    """What the picture of time and memory is drawn from: the rows of the CPU, malloc default."""
-    mine = [row for (kind, *_), row in sweeps.found.items() if kind[:2] == ("cpu", MALLOCS[0])]
-    numbers = {"n": int, "d": int, "margin": float, "median_ms": float, "extra_mib": float}
-    rows = [
+def drawn(rows: Sequence[Row], numbers: Mapping[str, type]) -> dict[str, Any]:
+    """What a picture is drawn from: rows of one machine, these columns as numbers."""
+    typed = [
         {**row, **{key: kind(row[key]) if row[key] else None for key, kind in numbers.items()}}
-        for row in mine
+        for row in rows
     ]
-    return {**mine[-1], "threads": int(mine[-1]["threads"]), "rows": rows}
+    return {**rows[-1], "threads": int(rows[-1]["threads"]), "rows": typed}
+
+
+def draw(rows: Sequence[Row], place: Path) -> None:
+    """Draw the CPU's rows, malloc default: time and memory of all pairs, or ratios of pairs."""
+    main = ("cpu", MALLOCS[0])
+    if "data" in rows[0]:
+        mine = [row for (kind, *_), row in Sweeps(rows).found.items() if kind[:2] == main]
+        numbers = {"n": int, "d": int, "margin": float, "median_ms": float, "extra_mib": float}
+        return growth_plot.write(drawn(mine, numbers), place)
+    mine = [
+        row
+        for (case, *_), row in Rows(rows).found.items()
+        if case[:2] == main and case.dtype == "float32"
+    ]
+    ratio_plot.write(drawn(mine, {"n": int, "d": int, "times_torch_eager": float}), place)
 
 
 def contents(rows: Sequence[Row]) -> dict[str, str]:
@@ -384,7 +405,7 @@ def main() -> None:
     parts = contents(rows)
     for place in map(Path, sys.argv[2:]):
         if place.suffix == ".svg":
-            growth_plot.write(drawing(Sweeps(rows)), place)
+            draw(rows, place)
             print(f"{place}: drawn")
             continue
         page = filled = place.read_text()

@@ -36,9 +36,7 @@ bool may_use_matrix_registers() {
 }
 #endif
 
-}  // namespace
-
-int builds(const Kernels* out[kMostBuilds]) {
+int find_builds(const Kernels* out[kMostBuilds]) {
   int count = 0;
 #if defined(COSPAIR_X86)
   __builtin_cpu_init();
@@ -58,13 +56,24 @@ int builds(const Kernels* out[kMostBuilds]) {
   return count;
 }
 
-const Kernels& kernels() {
-  static const Kernels* const best = [] {
-    const Kernels* found[kMostBuilds];
-    builds(found);
-    return found[0];
-  }();
-  return *best;
+struct Found {
+  const Kernels* builds[kMostBuilds] = {};
+  int count;
+  Found() : count(find_builds(builds)) {}
+};
+
+const Found& found() {
+  static const Found once;
+  return once;
 }
+
+}  // namespace
+
+int builds(const Kernels* out[kMostBuilds]) {
+  for (int at = 0; at < found().count; ++at) out[at] = found().builds[at];
+  return found().count;
+}
+
+const Kernels& kernels() { return *found().builds[0]; }
 
 }  // namespace cospair

@@ -27,8 +27,9 @@
 #error "compile with -DCOSPAIR_ISA=baseline, v3, v4, vnni or amx"
 #endif
 
-#if defined(__AMX_INT8__)
+#if defined(__AMX_INT8__) || defined(__AMXINT8__)  // GCC's name, and Clang's
 #include <immintrin.h>
+#define COSPAIR_MATRIX_REGISTERS
 #endif
 
 namespace cospair {
@@ -177,23 +178,23 @@ inline void group(const ScreenTask& t, std::int64_t i, std::int64_t column, cons
   }
 }
 
-#if defined(__AMX_INT8__)
+#if defined(COSPAIR_MATRIX_REGISTERS)
 // The processor's matrix registers: 16 rows of 64 bytes each, products of 16 rows and 16 columns over 64 features.
 class MatrixRegisters {
  public:
-  MatrixRegisters() {
-    struct alignas(64) {
-      std::uint8_t palette, start, unused[14];
-      std::uint16_t row_bytes[16];
-      std::uint8_t rows[16];
-    } shape = {};
-    shape.palette = 1;
-    for (int tile = 0; tile < 8; ++tile) shape.row_bytes[tile] = 64, shape.rows[tile] = 16;
-    _tile_loadconfig(&shape);
-  }
+  MatrixRegisters() { _tile_loadconfig(&kShape); }
   ~MatrixRegisters() { _tile_release(); }
   MatrixRegisters(const MatrixRegisters&) = delete;
   MatrixRegisters& operator=(const MatrixRegisters&) = delete;
+
+ private:
+  // A constant: GCC 12 takes the intrinsic to read its first eight bytes only, and could leave a variable half written.
+  struct alignas(64) Shape {
+    std::uint8_t palette, start, unused[14];
+    std::uint16_t row_bytes[16];
+    std::uint8_t rows[16];
+  };
+  static constexpr Shape kShape = {1, 0, {}, {64, 64, 64, 64, 64, 64, 64, 64}, {16, 16, 16, 16, 16, 16, 16, 16}};
 };
 
 constexpr std::int64_t kMatrixWords = 16;
@@ -332,7 +333,7 @@ inline void screen_by(const ScreenTask& t, const Tile& tile, Survivors& out, Gro
 }
 
 void screen(const ScreenTask& t, const Tile& tile, Survivors& out) {
-#if defined(__AMX_INT8__)
+#if defined(COSPAIR_MATRIX_REGISTERS)
   if (t.rows.words % kMatrixWords == 0) {
     const MatrixRegisters registers;
     return screen_by<kMatrixRows>(t, tile, out, matrix_group);

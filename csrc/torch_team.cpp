@@ -1,20 +1,24 @@
 // torch runs its own loops on a team of OpenMP threads. After each loop they look out for the next one, for up to 16
-// milliseconds with GNU's library: a team that is at hand within 2 microseconds, and one that takes half of every other
+// milliseconds with GNU's library: a team that is at hand within microseconds, and one that takes half of every other
 // processor from threads of our own meanwhile.
 //
 // Its price is a barrier: a call stands there until the system gives every thread of the team a processor, milliseconds
 // on a machine that is busy otherwise. The first call that meets this leaves the team alone for a second.
 //
 // The team is asked for at its full size always: a smaller one would end the threads that are too many, and torch would
-// start them again.
+// start them again. A thread that calls has a team of its own; only the thread that loaded this library is sure to have
+// one already, so others do not ask.
 #include "torch_team.hpp"
 
 #include <atomic>
 #include <chrono>
+#include <thread>
 
-#if defined(__unix__) || defined(__APPLE__)
+#if defined(__linux__)
 #include <dlfcn.h>
 #include <pthread.h>
+
+#include <cstdio>
 #endif
 
 namespace cospair {
@@ -27,45 +31,73 @@ constexpr std::chrono::microseconds kPatience{200};  // besides half of what the
 constexpr std::chrono::seconds kRest{1};
 
 std::atomic<Parallel> parallel{nullptr};
+std::thread::id owner;  // of the team: written once, before there are other callers
 std::atomic<Clock::rep> resting_until{0};
 
-Clock::rep now() { return Clock::now().time_since_epoch().count(); }
+// Whether this process is a fork of another and has not begun a program of its own: it may have the state of a team
+// whose threads stayed behind.
+bool is_fork() {
+#if defined(__linux__)
+  constexpr unsigned kForkedWithoutExec = 0x40;  // the kernel's PF_FORKNOEXEC
+  std::FILE* const file = std::fopen("/proc/self/stat", "r");
+  if (!file) return true;
+  unsigned flags = kForkedWithoutExec;
+  int c;
+  while ((c = std::fgetc(file)) != EOF && c != ')') {
+  }
+  const bool read = std::fscanf(file, " %*c %*d %*d %*d %*d %*d %u", &flags) == 1;
+  std::fclose(file);
+  return !read || (flags & kForkedWithoutExec) != 0;
+#else
+  return true;
+#endif
+}
 
 struct Call {
   void (*work)(void*);
   void* context;
-  std::atomic<int> seats;
-  Clock::time_point begin, end;
+  std::atomic<int> seats;  // beside the caller's
+  Clock::duration worked;
 };
 
 thread_local bool calling = false;
 
 void join(void* given) {
   Call& call = *static_cast<Call*>(given);
-  if (call.seats.fetch_sub(1) > 0) call.work(call.context);
-  if (calling) call.end = Clock::now();
+  if (!calling) {
+    if (call.seats.fetch_sub(1) > 0) call.work(call.context);
+    return;
+  }
+  const Clock::time_point begin = Clock::now();
+  call.work(call.context);
+  call.worked = Clock::now() - begin;
 }
 
 }  // namespace
 
 void find_torch_team() {
-#if defined(__unix__) || defined(__APPLE__)
-  if (pthread_atfork(nullptr, nullptr, [] { parallel = nullptr; }) == 0)
-    parallel = reinterpret_cast<Parallel>(dlsym(RTLD_DEFAULT, "GOMP_parallel"));
+#if defined(__linux__)
+  if (is_fork() || pthread_atfork(nullptr, nullptr, [] { parallel = nullptr; }) != 0) return;
+  owner = std::this_thread::get_id();
+  parallel = reinterpret_cast<Parallel>(dlsym(RTLD_DEFAULT, "GOMP_parallel"));
 #endif
 }
 
-bool torch_team_ready() { return parallel.load() && now() >= resting_until.load(); }
+bool torch_team_ready() {
+  return parallel.load() && owner == std::this_thread::get_id() &&
+         Clock::now().time_since_epoch().count() >= resting_until.load();
+}
 
 bool share_with_torch(void (*work)(void*), void* context, int threads) {
   const Parallel run = parallel;
   if (!run || !torch_team_ready()) return false;
-  Call call{work, context, {threads}, Clock::now(), {}};
+  Call call{work, context, {threads - 1}, {}};
+  const Clock::time_point begin = Clock::now();
   calling = true;
   run(join, &call, 0, 0);
   calling = false;
-  const auto waited = Clock::now() - call.end, worked = call.end - call.begin;
-  if (waited > kPatience + worked / 2) resting_until = (Clock::now() + kRest).time_since_epoch().count();
+  const Clock::duration waited = Clock::now() - begin - call.worked;
+  if (waited > kPatience + call.worked / 2) resting_until = (Clock::now() + kRest).time_since_epoch().count();
   return true;
 }
 

@@ -3,10 +3,10 @@
 
 namespace cospair {
 
-// To be called before the process is forked: a child has the team's state without its threads.
+// Once, by the thread whose team it is, before the process is forked: a child has the team's state without its threads.
 void find_torch_team();
 
-// Whether a call would be shared with them now.
+// Whether a call of this thread would be shared with them now.
 bool torch_team_ready();
 
 // Calls work(context) on up to `threads` of them, the caller among them; false where it did nothing.

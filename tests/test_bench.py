@@ -494,7 +494,7 @@ def test_tables_stand_between_their_markers(tables):
 
 
 def test_rows_of_narrower_processors_stand_apart(tables):
-    wide = [{**row, "instruction_set": "x86-64-v4 with VNNI"} for row in saved_rows()]
+    wide = [{**row, "instruction_set": "x86-64-v4 with AMX"} for row in saved_rows()]
     narrow = [
         {**row, "instruction_set": "x86-64-v3", "times_torch_eager": "2.5"} for row in saved_rows()
     ]
@@ -503,6 +503,12 @@ def test_rows_of_narrower_processors_stand_apart(tables):
     assert "| cospair cpu | - | - | 6.4 | - |" in page
     assert "| cospair cpu | - | - | 2.5 | - |" in page
     assert "2.5" not in tables.summary(tables.Rows([*wide, *narrow]))
+
+
+def test_ratios_of_saved_rows_are_drawn(tables, tmp_path):
+    tables.draw(list(saved_rows()), tmp_path / "x.svg")
+    words = {item.text for item in ElementTree.parse(tmp_path / "x.svg").iter() if item.text}
+    assert "cospair cpu 6.4x" in words
 
 
 def test_the_short_table_ends_with_the_floor(tables):

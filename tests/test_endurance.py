@@ -244,12 +244,33 @@ os._exit(0)
 """
 
 
+# The child is the first to import cospair.
+LATE = """
+import os, sys, torch
+torch.set_num_threads(2)
+torch.ones(1_000_000).add_(1)
+child = os.fork()
+if child:
+    _, status = os.waitpid(child, 0)
+    sys.exit(os.waitstatus_to_exitcode(status))
+import cospair
+x1, x2 = (torch.empty(3000, 300).requires_grad_() for _ in range(2))
+for x in (x1, x2):
+    x.detach().numpy()[:] = 1.0
+loss = cospair.cosine_embedding_loss(x1, x2, torch.ones(3000))
+torch.autograd.grad(loss, [x1, x2])
+os._exit(loss.item() != 0.0)
+"""
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
-@pytest.mark.parametrize("threads_before", ["1", "2"])
-def test_a_forked_child_computes_the_same_and_does_not_hang(threads_before):
+@pytest.mark.parametrize(
+    ("program", "threads_before"), [(FORK, "1"), (FORK, "2"), (LATE, "2")], ids=["1", "2", "late"]
+)
+def test_a_forked_child_computes_the_same_and_does_not_hang(program, threads_before):
     environment = os.environ | {"PYTHONPATH": str(Path(cospair.__file__).parents[1])}
     parent = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", FORK, threads_before],
+        [sys.executable, "-W", "ignore", "-c", program, threads_before],
         env=environment,
         stderr=subprocess.PIPE,
         text=True,

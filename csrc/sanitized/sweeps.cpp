@@ -239,7 +239,7 @@ Case<T> random_case(Dice& dice) {
   constexpr std::int64_t widths[] = {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 130, 257};
   constexpr double margins[] = {-1.0, -0.3, 0.0, 0.25, 0.5, 0.8, 0.97, 1.0};
   const bool large = dice.one_in(12);
-  const std::int64_t d = widths[dice.below(large ? 11 : 20)];
+  const std::int64_t d = large && dice.one_in(3) ? 64 * (1 + dice.below(2)) : widths[dice.below(large ? 11 : 20)];
   const std::int64_t k = random_count(dice, large), m = random_count(dice, large && dice.one_in(2));
   const std::int64_t classes = std::int64_t{1} << dice.below(large ? 8 : 5);
   const double near = dice.one_in(2) ? 0.0 : dice.uniform();
@@ -382,7 +382,7 @@ void screen_alone(Dice& dice, const Case<T>& c, const Kernels& build) {
   const ScreenTask task{&t, left.levels, right.levels};
   const std::int64_t row0 = dice.below(t.rows.k) / 12 * 12, column0 = dice.below(t.columns.k) / 32 * 32;
   const Tile tile{row0, std::min(row0 + kTileRows, t.rows.k), column0, std::min(column0 + kTileColumns, t.columns.k)};
-  const std::int32_t capacity = 1024;
+  const std::int32_t capacity = dice.one_in(2) ? 1024 : 16384;
   const Values<PairInTile> pairs(capacity);
   Survivors found{pairs.data(), 0, capacity, false};
   build.screen(task, tile, found);

@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from cospair.bench import growth_plot, plan, provenance
+from cospair.bench import plan, provenance
 from cospair.bench.all_pairs import COLUMNS
 from cospair.bench.all_pairs_variants import PEER, PRODUCT
 
@@ -74,7 +74,7 @@ def test_the_short_table_is_of_the_largest_margin_and_few_sizes(tables):
 
 def test_saved_rows_are_drawn(tables, tmp_path):
     path = tmp_path / "x.svg"
-    growth_plot.write(tables.drawing(tables.Sweeps(list(saved()))), path)
+    tables.draw(list(saved()), path)
     words = {item.text for item in ElementTree.parse(path).iter() if item.text}
     assert "rows of the batch (D = 512, margin 0.5, trained-like)" in words
 

@@ -29,7 +29,7 @@ Row = dict[str, str]
 # What a processor lacks that was given a build of the kernels.
 WITHOUT = {
     "x86-64-v4 with VNNI": "AMX",
-    "x86-64-v4": "VNNI",
+    "x86-64-v4": "AMX",
     "x86-64-v3": "AVX-512",
     "baseline": "AVX-512",
 }
@@ -106,7 +106,8 @@ def by_size(title: str, body: Sequence[Sequence[str]]) -> str:
 
 def full(rows: Rows) -> str:
     """Every table, for each device that was measured."""
-    return "\n\n".join(part for device in rows.names("device") for part in of_device(rows, device))
+    devices = sorted(rows.names("device"))
+    return "\n\n".join(part for device in devices for part in of_device(rows, device))
 
 
 def of_device(rows: Rows, device: str) -> list[str]:

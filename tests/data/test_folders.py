@@ -47,7 +47,8 @@ def test_what_cannot_be_used_is_left_out_and_named(two_people):
     assert images.skipped == (
         "'ann/dangling.png' was left out: it is not a file.",
         "'ann/empty.png' was left out: it is not a picture that Pillow can read.",
-        "'ann/nested.png' was left out: it is not a file.",
+        "'ann/nested.png' was left out: it is a folder within an identity's; give the folder that "
+        "holds the identities.",
         f"'ann/notes.txt' was left out: its suffix is none of {suffixes}.",
         "'ann/pipe.png' was left out: it is not a file.",
         "'ann/text.jpg' was left out: it is not a picture that Pillow can read.",
@@ -146,6 +147,12 @@ def test_a_folder_without_folders_is_refused(tmp_path):
 def test_a_folder_without_readable_pictures_is_refused(tmp_path):
     (tmp_path / "ann").mkdir()
     with pytest.raises(ValueError, match=r"holds no readable picture \(1 left out; 'ann' was"):
+        image_folder(tmp_path)
+
+
+def test_a_folder_one_level_too_high_is_refused(tmp_path):
+    (tmp_path / "people" / "ann").mkdir(parents=True)
+    with pytest.raises(ValueError, match=r"no readable picture .* it is a folder within an ident"):
         image_folder(tmp_path)
 
 

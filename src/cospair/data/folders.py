@@ -94,6 +94,13 @@ def _natural(name: str) -> tuple[list[str | int], str]:
     return [int(part) if place % 2 else part for place, part in enumerate(parts)], name
 
 
+def _fault_of(path: Path) -> str:
+    """What is wrong with a picture, or with a folder in its place; empty where nothing is."""
+    if os.path.isdir(path):
+        return "it is a folder within an identity's; give the folder that holds the identities"
+    return fault_of(path)
+
+
 def _readable_pictures(entry: Path, skipped: list[str]) -> list[Path]:
     """Return the pictures of an identity; add to skipped a sentence for all else that is there."""
     faults: dict[Path, str] = {}
@@ -104,7 +111,7 @@ def _readable_pictures(entry: Path, skipped: list[str]) -> list[Path]:
         reason = "its name is not valid UTF-8"
     else:
         try:
-            faults = {path: fault_of(path) for path in _visible(entry)}
+            faults = {path: _fault_of(path) for path in _visible(entry)}
         except OSError as error:
             reason = reason_of(error)
     for path, fault in faults.items():

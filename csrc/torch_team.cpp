@@ -34,10 +34,10 @@ std::atomic<Parallel> parallel{nullptr};
 std::thread::id owner;  // of the team: written once, before there are other callers
 std::atomic<Clock::rep> resting_until{0};
 
+#if defined(__linux__)
 // Whether this process is a fork of another and has not begun a program of its own: it may have the state of a team
 // whose threads stayed behind.
 bool is_fork() {
-#if defined(__linux__)
   constexpr unsigned kForkedWithoutExec = 0x40;  // the kernel's PF_FORKNOEXEC
   std::FILE* const file = std::fopen("/proc/self/stat", "r");
   if (!file) return true;
@@ -48,10 +48,8 @@ bool is_fork() {
   const bool read = std::fscanf(file, " %*c %*d %*d %*d %*d %*d %u", &flags) == 1;
   std::fclose(file);
   return !read || (flags & kForkedWithoutExec) != 0;
-#else
-  return true;
-#endif
 }
+#endif
 
 struct Call {
   void (*work)(void*);
@@ -60,11 +58,9 @@ struct Call {
   Clock::duration worked;
 };
 
-thread_local bool calling = false;
-
 void join(void* given) {
   Call& call = *static_cast<Call*>(given);
-  if (!calling) {
+  if (std::this_thread::get_id() != owner) {
     if (call.seats.fetch_sub(1) > 0) call.work(call.context);
     return;
   }
@@ -89,13 +85,10 @@ bool torch_team_ready() {
 }
 
 bool share_with_torch(void (*work)(void*), void* context, int threads) {
-  const Parallel run = parallel;
-  if (!run || !torch_team_ready()) return false;
+  if (!torch_team_ready()) return false;
   Call call{work, context, {threads - 1}, {}};
   const Clock::time_point begin = Clock::now();
-  calling = true;
-  run(join, &call, 0, 0);
-  calling = false;
+  parallel.load()(join, &call, 0, 0);
   const Clock::duration waited = Clock::now() - begin - call.worked;
   if (waited > kPatience + call.worked / 2) resting_until = (Clock::now() + kRest).time_since_epoch().count();
   return true;

@@ -54,21 +54,68 @@ struct Moments {
   Wide<T> norm1, norm2, dot;
 };
 
+// Where sums of squares and of products are kept.
+template <class V>
+struct Sums {
+  V &norm1, &norm2, &dot;
+  COSPAIR_INLINE void add(V x, V y) const {
+    norm1 = multiply_add(x, x, norm1);
+    norm2 = multiply_add(y, y, norm2);
+    dot = multiply_add(x, y, dot);
+  }
+};
+template <class Half>
+COSPAIR_INLINE Sums<Half> low(Sums<Twin<Half>> s) {
+  return {s.norm1.low, s.norm2.low, s.dot.low};
+}
+template <class Half>
+COSPAIR_INLINE Sums<Half> high(Sums<Twin<Half>> s) {
+  return {s.norm1.high, s.norm2.high, s.dot.high};
+}
+
+// A register of either row at a time. Beside twelve sums there are four registers to spare where they are narrow, and a
+// sum that is kept in memory waits for its own store at every step.
+template <class T, class V>
+COSPAIR_INLINE void add_products(const T* a, const T* b, Sums<V> sums) {
+  V x, y;
+  take(x, a);
+  take(y, b);
+  sums.add(x, y);
+}
+template <class T, class Half>
+COSPAIR_INLINE void add_products(const T* a, const T* b, Sums<Twin<Half>> sums) {
+  add_products(a, b, low(sums));
+  add_products(a + kCount<Half>, b + kCount<Half>, high(sums));
+}
+
+// Twice as many elements: in halves, or every other one of bfloat16.
+template <class T, class V>
+COSPAIR_INLINE void add_products(const T* a, const T* b, Sums<V> first, Sums<V> second) {
+  add_products(a, b, first);
+  add_products(a + kCount<V>, b + kCount<V>, second);
+}
+template <class V>
+COSPAIR_INLINE void add_products(const BFloat16* a, const BFloat16* b, Sums<V> first, Sums<V> second) {
+  V x[2], y[2];
+  take_two(x[0], x[1], a);
+  take_two(y[0], y[1], b);
+  first.add(x[0], y[0]);
+  second.add(x[1], y[1]);
+}
+template <class Half>
+COSPAIR_INLINE void add_products(const BFloat16* a, const BFloat16* b, Sums<Twin<Half>> first,
+                                 Sums<Twin<Half>> second) {
+  add_products(a, b, low(first), low(second));
+  add_products(a + 2 * kCount<Half>, b + 2 * kCount<Half>, high(first), high(second));
+}
+
 // float32 and narrower: products are exact in double, sums carry 29 bits more than the input.
 template <class T>
 inline Moments<T> moments(const T* a, const T* b, std::int64_t d) {
   Lanes n1[2] = {}, n2[2] = {}, dot[2] = {};
   std::int64_t j = 0;
-  for (; j + 2 * kLanes <= d; j += 2 * kLanes) {
-    Lanes x[2], y[2];
-    load_two(a + j, x[0], x[1]);
-    load_two(b + j, y[0], y[1]);
-    for (int u = 0; u < 2; ++u) {
-      n1[u] = multiply_add(x[u], x[u], n1[u]);
-      n2[u] = multiply_add(y[u], y[u], n2[u]);
-      dot[u] = multiply_add(x[u], y[u], dot[u]);
-    }
-  }
+  for (; j + 2 * kLanes <= d; j += 2 * kLanes)
+    add_products(a + j, b + j, Sums<Lanes>{n1[0], n2[0], dot[0]}, Sums<Lanes>{n1[1], n2[1], dot[1]});
   double s1 = total(n1[0] + n1[1]), s2 = total(n2[0] + n2[1]), s12 = total(dot[0] + dot[1]);
   for (; j < d; ++j) {
     const double x = scalar(a[j]), y = scalar(b[j]);

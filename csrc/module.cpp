@@ -222,6 +222,13 @@ NB_MODULE(_cpu, m) {
   m.def(
       "instruction_set", [] { return std::string(kernels().name); },
       "The build of the kernels that this processor was given.");
+  m.def(
+      "torch_team",
+      [] {
+        const TeamCounts counts = torch_team_counts();
+        return nb::make_tuple(counts.calls, counts.stalls);
+      },
+      "Calls that ran on torch's threads, and how many of them stood at their barrier for long.");
   bind_sweep(m);
   bind_tally(m);
 #if defined(COSPAIR_HALF)

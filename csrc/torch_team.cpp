@@ -3,15 +3,18 @@
 // processor from threads of our own meanwhile.
 //
 // Its price is a barrier: a call stands there until the system gives every thread of the team a processor, milliseconds
-// on a machine that is busy otherwise. The first call that meets this leaves the team alone for a second.
+// on a machine that is busy otherwise. A call that meets this leaves the team alone for twenty times as long as it
+// stood, so that standing is a twentieth of the time at most; each further one in a row doubles that.
 //
 // The team is asked for at its full size always: a smaller one would end the threads that are too many, and torch would
 // start them again. A thread that calls has a team of its own; only the thread that loaded this library is sure to have
 // one already, so others do not ask.
 #include "torch_team.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <thread>
 
 #if defined(__linux__)
@@ -28,11 +31,14 @@ using Clock = std::chrono::steady_clock;
 using Parallel = void (*)(void (*)(void*), void*, unsigned, unsigned);
 
 constexpr std::chrono::microseconds kPatience{200};  // besides half of what the work takes
-constexpr std::chrono::seconds kRest{1};
+constexpr int kRest = 20;                            // times what was waited
+constexpr Clock::duration kLongestRest = std::chrono::seconds{1};
 
 std::atomic<Parallel> parallel{nullptr};
 std::thread::id owner;  // of the team: written once, before there are other callers
 std::atomic<Clock::rep> resting_until{0};
+int stalls_in_a_row = 0;  // the owner's alone, as are the counts
+std::int64_t calls = 0, stalls = 0;
 
 #if defined(__linux__)
 // Whether this process is a fork of another and has not begun a program of its own: it may have the state of a team
@@ -71,6 +77,8 @@ void join(void* given) {
 
 }  // namespace
 
+TeamCounts torch_team_counts() { return {calls, stalls}; }
+
 void find_torch_team() {
 #if defined(__linux__)
   if (is_fork() || pthread_atfork(nullptr, nullptr, [] { parallel = nullptr; }) != 0) return;
@@ -89,8 +97,17 @@ bool share_with_torch(void (*work)(void*), void* context, int threads) {
   Call call{work, context, {threads - 1}, {}};
   const Clock::time_point begin = Clock::now();
   parallel.load()(join, &call, 0, 0);
-  const Clock::duration waited = Clock::now() - begin - call.worked;
-  if (waited > kPatience + call.worked / 2) resting_until = (Clock::now() + kRest).time_since_epoch().count();
+  const Clock::time_point end = Clock::now();
+  const Clock::duration waited = end - begin - call.worked;
+  ++calls;
+  if (waited <= kPatience + call.worked / 2) {
+    stalls_in_a_row = 0;
+  } else {
+    ++stalls;
+    const Clock::duration rest = waited * (std::int64_t{kRest} << stalls_in_a_row);
+    resting_until = (end + std::min(rest, kLongestRest)).time_since_epoch().count();
+    stalls_in_a_row = std::min(stalls_in_a_row + 1, 10);
+  }
   return true;
 }
 

@@ -332,3 +332,43 @@ print(cospair.cosine_embedding_loss(x, x, target).item())
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=120
     )
     assert done.stdout == "0.0\n", done.stderr
+
+
+TEAM = """
+import os, threading
+import torch
+import cospair
+from cospair.kernels import cpu
+
+x1, x2 = torch.randn(2, 2048, 512)
+target = torch.ones(2048)
+
+def shared(calls):
+    before = cpu._cpu.torch_team()[0]
+    for _ in range(calls):
+        cospair.cosine_embedding_loss(x1, x2, target)
+    return cpu._cpu.torch_team()[0] - before
+
+def elsewhere():
+    counts.append(shared(20))
+
+torch.set_num_threads(1)
+counts = [shared(20)]
+torch.set_num_threads(2)
+thread = threading.Thread(target=elsewhere)
+thread.start()
+thread.join()
+if not (child := os.fork()):
+    os._exit(shared(20))
+counts.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+print(*counts, min(shared(20), 1))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="torch's team is used on Linux")
+def test_work_is_shared_with_the_threads_of_torch_by_the_thread_that_has_them():
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", TEAM], capture_output=True, text=True, timeout=120
+    )
+    # one thread, another Python thread, a forked child, the thread that imported cospair
+    assert done.stdout == "0 0 0 1\n", done.stderr

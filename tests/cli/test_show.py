@@ -37,7 +37,7 @@ def test_a_figure_is_never_rounded_into_a_claim(capsys, monkeypatch):
     test["interval"] = {"notes": {"far": why, "accuracy": why}}
     result = {
         "title": "[red]t",
-        "data": {"skipped": ["[x] was left out."]},
+        "data": {"skipped": ["[x] was left out: why."]},
         "retrieval": None,
         "threshold": threshold,
     }
@@ -51,7 +51,7 @@ def test_a_figure_is_never_rounded_into_a_claim(capsys, monkeypatch):
         "threshold 0.5000 rule eer",
         "FAR on test people 0 %",
         "FRR on test people 50.0 % 25.0 % .. 75.0 %",
-        "left out [x] was left out.",
+        "left out [x]: why.",
         "no interval for AUC, EER: [a] reason",
         "no interval for FAR on test people: [b] reason",
     ]

@@ -223,7 +223,9 @@ def test_a_set_too_large_to_hold_has_the_same_sections(tmp_path, monkeypatch):
     assert rates["far_interval"] is None
     assert many["calibration"] is None
     monkeypatch.setattr("cospair.jobs.operating_point.HELD_PAIRS", 100)
-    with pytest.raises(ValueError, match=r"calibrate_on must give at most 100 pairs; got 40 pict"):
+    with pytest.raises(
+        ValueError, match=r"a threshold must be chosen on at most 100 pairs; got 40 pict"
+    ):
         evaluate(source, plan=asked)
 
 

@@ -15,6 +15,7 @@ from cospair.cli.embed import embed
 from cospair.cli.errors import INTERRUPTED, answer_to, interrupted
 from cospair.cli.evaluate import evaluate
 from cospair.cli.match import match
+from cospair.cli.threshold import threshold
 from cospair.cli.train import train
 
 app = typer.Typer(
@@ -35,7 +36,7 @@ def _front(
         raise typer.Exit
 
 
-for _verb in (demo, train, embed, evaluate, compare, match):
+for _verb in (demo, train, threshold, embed, evaluate, compare, match):
     app.command()(_verb)
 app.add_typer(bench.app)
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cospair.cli import show
-from cospair.cli.options import AsJson, RuleName, typed
+from cospair.cli.options import AsJson, Column, Labels, RuleName, Run, named_columns, typed
 
 
 def evaluate(
@@ -28,16 +28,9 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
-    run: Annotated[
-        Path | None, typer.Option(help="The run whose model embeds a picture folder.")
-    ] = None,
-    labels: Annotated[
-        Path | None, typer.Option(help="Labels of a .npy file: .npy, .txt or .csv.")
-    ] = None,
-    column: Annotated[
-        list[str] | None,
-        typer.Option(help="ROLE=NAME where a column has another name; may be given again."),
-    ] = None,
+    run: Run = None,
+    labels: Labels = None,
+    column: Column = None,
     gallery: Annotated[
         str | None,
         typer.Option(help="Embeddings or pictures that the source is looked up in."),
@@ -87,7 +80,7 @@ def evaluate(
     plan = jobs.EvaluationPlan(
         run=run,
         labels=labels,
-        columns=_columns(column or []),
+        columns=named_columns(column),
         gallery=gallery,
         pairs=pairs,
         threshold=threshold,
@@ -112,16 +105,3 @@ def evaluate(
     for word, path in (("report", report), ("figures", save)):
         if path is not None:
             show.line(f"{word:8} {path}")
-
-
-def _columns(words: list[str]) -> dict[str, str]:
-    """`--column` as names by role."""
-    found = {}
-    for word in words:
-        role, equals, name = word.partition("=")
-        if not (role and equals and name):
-            raise ValueError(
-                f"--column must be ROLE=NAME, got {word!r}; write for example label=person"
-            )
-        found[role] = name
-    return found

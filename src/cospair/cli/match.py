@@ -19,13 +19,20 @@ def match(
     run: Annotated[Path, typer.Option(help="Folder that `cospair train` finished.")] = Path(
         "cospair-run"
     ),
+    threshold: Annotated[
+        Path | None,
+        typer.Option(
+            help="A threshold file for this run, as `cospair threshold` writes them.",
+            show_default="the run's",
+        ),
+    ] = None,
     top: Annotated[int, typer.Option(min=1, help="Names to show at most.")] = 5,
     as_json: AsJson = False,
 ) -> None:
     """Is this the same person as that, or who of these is it?"""
     from cospair import jobs
 
-    answer = jobs.match(query, reference, run=run, top=top)
+    answer = jobs.match(query, reference, run=run, threshold=threshold, top=top)
     if as_json:
         return show.as_json(answer)
     show.answer(answer)

@@ -39,6 +39,12 @@ Area = Annotated[
 Mirror = Annotated[
     bool, typer.Option(help="A mirror image shows the same identity (not so for writing).")
 ]
+Run = Annotated[Path | None, typer.Option(help="The run whose model embeds a picture folder.")]
+Labels = Annotated[Path | None, typer.Option(help="Labels of a .npy file: .npy, .txt or .csv.")]
+Column = Annotated[
+    list[str] | None,
+    typer.Option(help="ROLE=NAME where a column has another name; may be given again."),
+]
 
 
 class Encoder(str, Enum):
@@ -55,6 +61,19 @@ class RuleName(str, Enum):
     balanced = "balanced"
     eer = "eer"
     far = "far"
+
+
+def named_columns(words: list[str] | None) -> dict[str, str]:
+    """`--column` as names by role."""
+    found = {}
+    for word in words or []:
+        role, equals, name = word.partition("=")
+        if not (role and equals and name):
+            raise ValueError(
+                f"--column must be ROLE=NAME, got {word!r}; write for example label=person"
+            )
+        found[role] = name
+    return found
 
 
 def typed() -> str:

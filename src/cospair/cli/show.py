@@ -55,8 +55,7 @@ def figures(result: dict[str, Any]) -> None:
         interval = _interval(cost.get("cllr_interval"), formats.plain)
         table.add_row("Cllr, bits", _plain(formats.plain(cost["cllr"])), interval)
         table.add_row("min Cllr, bits", _plain(formats.plain(cost["min_cllr"])))
-    for sentence in result["data"].get("skipped") or ():
-        table.add_row("left out", escape(sentence))
+    _left_out_rows(table, result["data"].get("skipped") or ())
     console = Console()
     console.print(table)
     for reason, names in notes.items():
@@ -140,9 +139,21 @@ def training(record: dict[str, Any], out: Path) -> None:
     counts = record["data"]["test"]
     table.add_row("kept unseen", f"{counts['identities']} people, {counts['pictures']} pictures")
     _threshold_rows(table, record["threshold"], "calibration", "on calibration people")
-    for sentence in record["data"]["skipped"]:
-        table.add_row("left out", escape(sentence))
+    _left_out_rows(table, record["data"]["skipped"])
     table.add_row("next", f"cospair evaluate {shlex.quote(str(out))} --report report.html")
+    Console().print(table)
+
+
+def threshold(found: dict[str, Any]) -> None:
+    """Print the result of `threshold`."""
+    table = _table(f"threshold, rule {found['rule']}")
+    rates = dict(found["calibration"])
+    for name in ("far_interval", "frr_interval"):
+        rates[name] = found[name]
+    _threshold_rows(table, {**found, "rates": rates}, "rates", "on calibration people")
+    pairs = (formats.count(rates[f"{kind}_pairs"]) for kind in ("genuine", "impostor"))
+    table.add_row("pairs", _plain("{} genuine, {} impostor".format(*pairs)))
+    table.add_row("file", escape(found["path"]))
     Console().print(table)
 
 
@@ -152,8 +163,7 @@ def embedding(result: dict[str, Any]) -> None:
     table.add_row("pictures", _plain(formats.count(result["pictures"])))
     table.add_row("identities", _plain(formats.count(result["identities"])))
     table.add_row("dimensions", str(result["dimensions"]))
-    for sentence in result["skipped"]:
-        table.add_row("left out", escape(sentence))
+    _left_out_rows(table, result["skipped"])
     if result["trained_on"]:
         words = f"{result['trained_on']} of the pictures: figures over them say too much"
         table.add_row("trained on", words)
@@ -178,6 +188,8 @@ def answer(found: dict[str, Any]) -> None:
     line(f"{words}: score {best['score']:.4f} against threshold {found['threshold']:.4f}")
     if "truth" in found:
         line(f"the picture shows {found['truth']}")
+    for sentence in found.get("skipped", ()):
+        line(sentence)
 
 
 def figure_name(name: str) -> str:
@@ -243,12 +255,20 @@ def _open_set_rows(table: Table, found: dict[str, Any]) -> None:
 
 def _threshold_rows(table: Table, threshold: dict[str, Any], kind: str, on: str) -> None:
     rates = threshold[kind]
-    table.add_row("threshold", f"{threshold['threshold']:.4f}", f"rule {threshold['rule']}")
+    allowed, rule = threshold.get("far_target"), f"rule {threshold['rule']}"
+    if allowed is not None:
+        rule = f"FAR at most {_plain(formats.limit(allowed))}"
+    table.add_row("threshold", f"{threshold['threshold']:.4f}", rule)
     for name in ("far", "frr"):
         interval = _interval(rates.get(f"{name}_interval"), formats.percent)
         table.add_row(f"{name.upper()} {on}", _plain(formats.percent(rates[name])), interval)
     if threshold["chosen_on"]:
         table.add_row("chosen on", escape(threshold["chosen_on"]))
+
+
+def _left_out_rows(table: Table, sentences: Sequence[str]) -> None:
+    for sentence in sentences:
+        table.add_row("left out", escape(sentence.replace(" was left out:", ":", 1)))
 
 
 def _figure_row(

@@ -41,10 +41,17 @@ def train(
     rule: Annotated[
         RuleName | None,
         typer.Option(
-            help="How the threshold is chosen. far: at most 1 % of different people accepted; "
-            "eer: as many false accepts as false rejects; accuracy: most right decisions; "
-            "balanced: the same with both kinds of pair weighing alike.",
+            help="How the threshold is chosen. far: at most the share --far of different people "
+            "accepted; eer: as many false accepts as false rejects; accuracy: most right "
+            "decisions; balanced: the same with both kinds of pair weighing alike.",
             show_default="far; eer where there are too few pictures for it",
+        ),
+    ] = None,
+    far: Annotated[
+        float | None,
+        typer.Option(
+            help="FAR that rule far allows: the share of different people accepted.",
+            show_default="0.01",
         ),
     ] = None,
     steps: Steps = None,
@@ -97,6 +104,7 @@ def train(
         recipe=recipe,
         test=_held_out(test),
         rule=None if rule is None else rule.value,
+        far=far,
         seed=seed,
         progress=not as_json,
     )

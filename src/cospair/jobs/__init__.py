@@ -10,6 +10,7 @@ from cospair.jobs.embed import embed
 from cospair.jobs.evaluate import evaluate
 from cospair.jobs.match import match
 from cospair.jobs.plan import EvaluationPlan
+from cospair.jobs.threshold import threshold
 from cospair.jobs.train import train
 
 __all__ = [
@@ -20,5 +21,6 @@ __all__ = [
     "embed",
     "evaluate",
     "match",
+    "threshold",
     "train",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cospair import evaluation
-from cospair.evaluation import Calibration, PairScores, Threshold
+from cospair.evaluation import Calibration, PairScores, Rule, Threshold
 from cospair.evaluation.verification.figures import HELD_PAIRS
 from cospair.jobs.plan import EvaluationPlan
 from cospair.jobs.progress import Bar
@@ -22,7 +23,7 @@ class Scored(NamedTuple):
     scores: NDArray[np.float64]
     same: NDArray[np.bool_]
     identities: NDArray[Any] | None
-    pairs: PairScores | None
+    pairs: PairScores | None = None
 
 
 class OperatingPoint(NamedTuple):
@@ -36,7 +37,7 @@ def scored(subject: People | Scores) -> Scored:
     """Every pair of some people's pictures, or the pairs that came."""
     if isinstance(subject, Scores):
         came = subject.pairs
-        return Scored(came.scores, came.same, came.identities, None)
+        return Scored(came.scores, came.same, came.identities)
     pairs = evaluation.pair_scores(subject.rows, subject.codes)
     return Scored(pairs.scores, pairs.same, identities_of(subject, pairs), pairs)
 
@@ -52,17 +53,28 @@ def operating_point(subject: People | Scores, plan: EvaluationPlan, bar: Bar) ->
         return _chosen(subject, plan, bar)
     if plan.threshold is None:
         return OperatingPoint(subject.origin.threshold, subject.origin.calibration)
-    threshold = Threshold.from_json(plan.threshold)
-    model = (subject.origin.model or {}).get("sha256", "")
-    if model and threshold.model_sha256 and model != threshold.model_sha256:
-        raise ValueError(
-            "threshold must be of the model whose scores it cuts; got one of model "
-            f"{threshold.model_sha256[:12]} for model {model[:12]}; calibrate on this model"
-        )
+    threshold = read_threshold(plan.threshold, model_sha256=_model_of(subject))
     people = _people_of(subject)
     if threshold.calibration_identities and people is not None:
         evaluation.check_apart(threshold, people)
     return OperatingPoint(threshold, None)
+
+
+def read_threshold(path: str | os.PathLike[str], *, model_sha256: str) -> Threshold:
+    """A threshold from its file, for scores of that model ("" where nobody knows whose).
+
+    Raises:
+        OSError: If the file cannot be read.
+        ValueError: If it is no such file, or of another model.
+    """
+    threshold = Threshold.from_json(path)
+    known = model_sha256 and threshold.model_sha256
+    if known and model_sha256 != threshold.model_sha256:
+        raise ValueError(
+            "threshold must be of the model whose scores it cuts; got one of model "
+            f"{threshold.model_sha256[:12]} for model {model_sha256[:12]}; calibrate on this model"
+        )
+    return threshold
 
 
 def threshold_section(
@@ -108,23 +120,16 @@ def calibration_section(
     )
 
 
-def _chosen(subject: People | Scores, plan: EvaluationPlan, bar: Bar) -> OperatingPoint:
-    """A threshold and a calibration from other people's pairs."""
-    assert plan.calibrate_on is not None
-    others = opened(plan.calibrate_on, plan, bar)
-    if isinstance(others, Scores) != isinstance(subject, Scores):
-        raise ValueError(
-            "calibrate_on must be of the source's kind; got scores beside embeddings or pictures; "
-            "name the same kind of file"
-        )
+def chosen_on(
+    others: People | Scores, rule: Rule, far_target: float | None
+) -> tuple[Threshold, Calibration]:
+    """A threshold and a calibration from the pairs of some people."""
     _check_held(others)
-    names = _people_of(others)
-    found, (rule, far_target) = scored(others), plan.chosen_rule
-    sha256 = (others.origin.model or {}).get("sha256", "")
+    found = scored(others)
     made_on = {
-        "calibration_identities": names,
+        "calibration_identities": _people_of(others),
         "chosen_on": _words(others, found),
-        "model_sha256": sha256,
+        "model_sha256": _model_of(others),
     }
     threshold = evaluation.choose_threshold(
         found.scores,
@@ -134,20 +139,38 @@ def _chosen(subject: People | Scores, plan: EvaluationPlan, bar: Bar) -> Operati
         identities=found.identities,
         **made_on,
     )
+    return threshold, evaluation.calibrate(found.scores, found.same, **made_on)
+
+
+def _chosen(subject: People | Scores, plan: EvaluationPlan, bar: Bar) -> OperatingPoint:
+    """A threshold and a calibration from other people's pairs."""
+    assert plan.calibrate_on is not None
+    others = opened(plan.calibrate_on, plan, bar)
+    if isinstance(others, Scores) != isinstance(subject, Scores):
+        raise ValueError(
+            "calibrate_on must be of the source's kind; got scores beside embeddings or pictures; "
+            "name the same kind of file"
+        )
+    threshold, calibration = chosen_on(others, *plan.chosen_rule)
     tested = _people_of(subject)
-    if names is not None and tested is not None:
+    if threshold.calibration_identities and tested is not None:
         evaluation.check_apart(threshold, tested)
-    return OperatingPoint(threshold, evaluation.calibrate(found.scores, found.same, **made_on))
+    return OperatingPoint(threshold, calibration)
 
 
 def _check_held(others: People | Scores) -> None:
-    """Refuse more pictures to calibrate on than have pairs that can be held."""
+    """Refuse more pictures to choose on than have pairs that can be held."""
     if isinstance(others, Scores) or len(others) * (len(others) - 1) // 2 <= HELD_PAIRS:
         return
     raise ValueError(
-        f"calibrate_on must give at most {HELD_PAIRS:,} pairs; got {len(others):,} pictures; name "
-        "fewer people"
+        f"a threshold must be chosen on at most {HELD_PAIRS:,} pairs; got {len(others):,} "
+        "pictures; name fewer people"
     )
+
+
+def _model_of(subject: People | Scores) -> str:
+    """The hash of the model whose scores these are, or ""."""
+    return (subject.origin.model or {}).get("sha256", "")
 
 
 def _people_of(subject: People | Scores) -> NDArray[Any] | None:

@@ -40,6 +40,11 @@ class RunFolder:
         return self.path / "calibration.json"
 
     @property
+    def calibration_people(self) -> Path:
+        """Embeddings of the people whom the threshold was chosen on, safetensors."""
+        return self.path / "calibration-people.safetensors"
+
+    @property
     def begun(self) -> bool:
         """Whether training has left anything here."""
         places = (self.model, self.threshold, self.record, self.checkpoints)

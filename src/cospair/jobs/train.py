@@ -17,16 +17,18 @@ from torch import Tensor
 import cospair
 from cospair import data, evaluation, models, recipes, training
 from cospair.data import ImageSet
-from cospair.evaluation import Calibration, PairScores, Threshold
+from cospair.evaluation import Calibration, Threshold
+from cospair.evaluation.thresholds.artefact import check_rule
 from cospair.files import write_whole
+from cospair.jobs.calibration_people import CalibrationPeople
 from cospair.jobs.pictures import picture_hashes
+from cospair.jobs.plan import FAR_OF_RULE
 from cospair.jobs.run_folder import RunFolder, write_json
 from cospair.models import Embedder
 from cospair.recipes import Recipe
 
 _FOLDS = 3
 _HELD_SHARE = 0.2
-_FAR = 1e-2
 
 
 class _People(NamedTuple):
@@ -38,8 +40,7 @@ class _People(NamedTuple):
 
 class _Trained(NamedTuple):
     model: Embedder
-    calibration: list[PairScores]
-    identities: list[np.ndarray]
+    calibration: CalibrationPeople
     chosen_on: str
 
 
@@ -50,6 +51,7 @@ def train(
     recipe: Recipe | None = None,
     test: int | float = 0.25,
     rule: evaluation.Rule | None = None,
+    far: float | None = None,
     seed: int = 0,
     progress: bool = False,
 ) -> dict[str, Any]:
@@ -60,9 +62,10 @@ def train(
         out: Folder for the model, its threshold, checkpoints and the record of the run.
         recipe: How to train; None: the default, over the pretrained trunk.
         test: Identities kept unseen for `evaluate`: a number, or a share.
-        rule: How the threshold is chosen on calibration people; see `choose_threshold`. 'far' asks
-            for a FAR of at most 1 %. None: 'far', or 'eer' where there are fewer than 100
-            impostor pairs to calibrate on.
+        rule: How the threshold is chosen on calibration people; see `choose_threshold`. None:
+            'far', or 'eer' where there are fewer than 100 impostor pairs to calibrate on and no
+            `far` is given.
+        far: FAR that rule 'far' allows, in (0, 1]; None: 0.01.
         seed: Of the split, the batches and the views; the same seed gives the same figures.
         progress: Show bars on standard error.
 
@@ -73,6 +76,7 @@ def train(
         ValueError: If the data or an option is not usable, in one sentence.
     """
     recipe = recipe or Recipe()
+    rule, far = _asked(rule, far)
     images = data.load(dataset)
     train_rows, test_rows = data.split_identities(images.labels, test=test, seed=seed)
     _check_enough(images, train_rows, test_rows)
@@ -82,9 +86,10 @@ def train(
     fit = _fit_head if recipe.encoder == "efficientnet-lite0" else _fit_from_scratch
     trained = fit(people, config, recipe, folder, seed=seed, progress=progress)
     model_sha256 = models.save_embedder(trained.model, folder.model)
-    threshold = _choose(trained, rule, model_sha256)
+    trained.calibration.save(folder.calibration_people)
+    threshold, calibration = _calibrated(trained, rule, far, model_sha256)
     threshold.to_json(folder.threshold)
-    _calibration(trained, model_sha256).to_json(folder.calibration)
+    calibration.to_json(folder.calibration)
     record = {
         **provenance(seed),
         "data": _data_card(images, dataset, train_rows, test_rows),
@@ -111,7 +116,8 @@ def _check_enough(images: ImageSet, train_rows: np.ndarray, test_rows: np.ndarra
         raise ValueError(
             f"training needs at least {2 * _FOLDS} identities, {_FOLDS} of them with two pictures "
             f"or more, got {len(people)} identities, {(people > 1).sum()} with two pictures, after "
-            f"{len(held)} were kept for the test; add pictures or keep fewer"
+            f"{len(held)} were kept for the test; add pictures, or keep fewer identities for the "
+            "test"
         )
     if len(held) < 2 or held.max() < 2:
         raise ValueError(
@@ -140,15 +146,13 @@ def _fit_head(
     model = Embedder(config)
     views = _cached_views(model, people, recipe, folder, seed=seed, progress=progress)
     features = training.plain_features(views, recipe)
-    scores, identities = [], []
+    groups = []
     folds = data.identity_folds(people.labels.numpy(), _FOLDS, seed=seed)
     for rest, held in folds:
         fold = torch.unique(people.labels[rest], return_inverse=True)[1]
         head = training.train_head(views[:, rest], fold, recipe, seed=seed)
         with torch.no_grad():
-            pairs = evaluation.pair_scores(head(features[held]), people.labels[held])
-        scores.append(pairs)
-        identities.append(_identities(pairs, people.labels[held]))
+            groups.append((head(features[held]), people.labels[held]))
     head = training.train_head(
         views, people.labels, recipe, seed=seed, folder=folder.checkpoints, progress=progress
     )
@@ -157,7 +161,9 @@ def _fit_head(
         f"{count} training people, each scored by a head trained without them ({_FOLDS} folds)"
     )
     return _Trained(
-        Embedder(replace(config, dimensions=head.out_features), head), scores, identities, chosen_on
+        Embedder(replace(config, dimensions=head.out_features), head),
+        CalibrationPeople(tuple(groups)),
+        chosen_on,
     )
 
 
@@ -183,10 +189,10 @@ def _fit_from_scratch(
         folder=folder.checkpoints,
         progress=progress,
     )
-    pairs = evaluation.pair_scores(model.embed(people.pictures[held]), people.labels[held])
+    group = model.embed(people.pictures[held]), people.labels[held]
     count = len(torch.unique(people.labels[held]))
     chosen_on = f"{count} calibration people kept out of training"
-    return _Trained(model, [pairs], [_identities(pairs, people.labels[held])], chosen_on)
+    return _Trained(model, CalibrationPeople((group,)), chosen_on)
 
 
 def _cached_views(
@@ -212,33 +218,39 @@ def _cached_views(
     return views
 
 
-def _identities(pairs: PairScores, labels: Tensor) -> np.ndarray:
-    return labels.numpy()[np.stack([pairs.first, pairs.second], axis=1)]
+def _asked(
+    rule: evaluation.Rule | None, far: float | None
+) -> tuple[evaluation.Rule | None, float | None]:
+    """The rule and its FAR; no rule where the pairs are to decide."""
+    if rule is None and far is not None:
+        rule = "far"
+    if rule == "far" and far is None:
+        far = FAR_OF_RULE
+    if rule is not None:
+        check_rule(rule, far)
+    return rule, far
 
 
-def _choose(trained: _Trained, rule: evaluation.Rule | None, model_sha256: str) -> Threshold:
-    same = np.concatenate([pairs.same for pairs in trained.calibration])
-    if rule is None:
-        rule = "far" if (~same).sum() * _FAR >= 1 else "eer"
-    return evaluation.choose_threshold(
-        np.concatenate([pairs.scores for pairs in trained.calibration]),
-        same,
-        rule=rule,
-        far_target=_FAR if rule == "far" else None,
-        identities=np.concatenate(trained.identities),
+def _calibrated(
+    trained: _Trained, rule: evaluation.Rule | None, far: float | None, model_sha256: str
+) -> tuple[Threshold, Calibration]:
+    """A threshold, and what scores are worth as probabilities, from the same pairs."""
+    pairs = trained.calibration.scored()
+    if rule is None and (~pairs.same).sum() * FAR_OF_RULE >= 1:
+        rule, far = "far", FAR_OF_RULE
+    threshold = evaluation.choose_threshold(
+        pairs.scores,
+        pairs.same,
+        rule=rule or "eer",
+        far_target=far,
+        identities=pairs.identities,
         chosen_on=trained.chosen_on,
         model_sha256=model_sha256,
     )
-
-
-def _calibration(trained: _Trained, model_sha256: str) -> Calibration:
-    """What a score is worth, from the pairs that the threshold was chosen on."""
-    return evaluation.calibrate(
-        np.concatenate([pairs.scores for pairs in trained.calibration]),
-        np.concatenate([pairs.same for pairs in trained.calibration]),
-        chosen_on=trained.chosen_on,
-        model_sha256=model_sha256,
+    calibration = evaluation.calibrate(
+        pairs.scores, pairs.same, chosen_on=trained.chosen_on, model_sha256=model_sha256
     )
+    return threshold, calibration
 
 
 def provenance(seed: int) -> dict[str, Any]:

@@ -1,0 +1,88 @@
+"""The job `threshold`: one for another use, chosen on a run's calibration people or on others."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from cospair import evaluation
+from cospair.evaluation import Rule, Threshold
+from cospair.evaluation.thresholds.artefact import check_rule
+from cospair.jobs.calibration_people import CalibrationPeople
+from cospair.jobs.operating_point import chosen_on, threshold_card
+from cospair.jobs.plan import FAR_OF_RULE, EvaluationPlan
+from cospair.jobs.progress import bars
+from cospair.jobs.run_folder import RunFolder
+from cospair.jobs.subjects import check_asked, kind_of, opened
+
+
+def threshold(
+    source: str | os.PathLike[str],
+    *,
+    out: str | os.PathLike[str] = "threshold.json",
+    plan: EvaluationPlan | None = None,
+    rule: Rule = "far",
+    far: float | None = None,
+    progress: bool = False,
+) -> dict[str, Any]:
+    """Choose a threshold and write it as an artefact for `match` and `evaluate`.
+
+    Args:
+        source: A folder that `train` finished: the people its own threshold was chosen on, by the
+            scores of models that were trained without them. Or other people: a folder of pictures,
+            with `plan.run`, a file of embeddings or a file of scores.
+        out: The file to write; an older one is replaced in one step.
+        plan: How to open the source: `run`, `labels` and `columns` of it; None: as it is.
+        rule: How the threshold is chosen; see `choose_threshold`.
+        far: FAR that rule 'far' allows, in (0, 1]; None: 0.01.
+        progress: Show bars on standard error.
+
+    Returns:
+        The artefact's fields, with calibration (counts and rates) and path.
+
+    Raises:
+        OSError: If the file cannot be written.
+        TypeError: If identities in a file are floats.
+        ValueError: If the source or an option is not usable, or there are too few impostor pairs
+            for the FAR, in one sentence.
+    """
+    plan = plan or EvaluationPlan()
+    far = FAR_OF_RULE if rule == "far" and far is None else far
+    check_rule(rule, far)
+    _check_place(Path(out))
+    check_asked(source, plan)
+    if kind_of(source, plan) == "run":
+        artefact = _of_run(RunFolder(Path(source)), rule, far)
+    else:
+        with bars(shown=progress) as bar:
+            artefact, _ = chosen_on(opened(source, plan, bar), rule, far)
+    artefact.to_json(out)
+    return {**threshold_card(artefact), "path": str(out)}
+
+
+def _of_run(folder: RunFolder, rule: Rule, far: float | None) -> Threshold:
+    _, own, _ = folder.load()
+    if not folder.calibration_people.is_file():
+        raise ValueError(
+            f"run must hold its calibration people, got {folder.path} without "
+            f"{folder.calibration_people.name}, as an earlier version trained it; train again with "
+            f"`cospair train DATA --out {folder.path}`, which takes up what is there"
+        )
+    pairs = CalibrationPeople.load(folder.calibration_people).scored()
+    return evaluation.choose_threshold(
+        pairs.scores,
+        pairs.same,
+        rule=rule,
+        far_target=far,
+        identities=pairs.identities,
+        chosen_on=own.chosen_on,
+        model_sha256=own.model_sha256,
+    )
+
+
+def _check_place(out: Path) -> None:
+    if not out.absolute().parent.is_dir():
+        raise ValueError(
+            f"{out} must lie in a folder that exists; got none; make it or choose another"
+        )

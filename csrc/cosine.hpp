@@ -65,11 +65,11 @@ struct Sums {
   }
 };
 template <class Half>
-COSPAIR_INLINE Sums<Half> low(Sums<Twin<Half>> s) {
+COSPAIR_INLINE Sums<Half> lower(Sums<Twin<Half>> s) {
   return {s.norm1.low, s.norm2.low, s.dot.low};
 }
 template <class Half>
-COSPAIR_INLINE Sums<Half> high(Sums<Twin<Half>> s) {
+COSPAIR_INLINE Sums<Half> upper(Sums<Twin<Half>> s) {
   return {s.norm1.high, s.norm2.high, s.dot.high};
 }
 
@@ -84,8 +84,8 @@ COSPAIR_INLINE void add_products(const T* a, const T* b, Sums<V> sums) {
 }
 template <class T, class Half>
 COSPAIR_INLINE void add_products(const T* a, const T* b, Sums<Twin<Half>> sums) {
-  add_products(a, b, low(sums));
-  add_products(a + kCount<Half>, b + kCount<Half>, high(sums));
+  add_products(a, b, lower(sums));
+  add_products(a + kCount<Half>, b + kCount<Half>, upper(sums));
 }
 
 // Twice as many elements: in halves, or every other one of bfloat16.
@@ -105,13 +105,16 @@ COSPAIR_INLINE void add_products(const BFloat16* a, const BFloat16* b, Sums<V> f
 template <class Half>
 COSPAIR_INLINE void add_products(const BFloat16* a, const BFloat16* b, Sums<Twin<Half>> first,
                                  Sums<Twin<Half>> second) {
-  add_products(a, b, low(first), low(second));
-  add_products(a + 2 * kCount<Half>, b + 2 * kCount<Half>, high(first), high(second));
+  add_products(a, b, lower(first), lower(second));
+  add_products(a + 2 * kCount<Half>, b + 2 * kCount<Half>, upper(first), upper(second));
 }
 
-// float32 and narrower: products are exact in double, sums carry 29 bits more than the input.
+struct PlainMoments {
+  double norm1, norm2, dot;
+};
+
 template <class T>
-inline Moments<T> moments(const T* a, const T* b, std::int64_t d) {
+inline PlainMoments plain_moments(const T* a, const T* b, std::int64_t d) {
   Lanes n1[2] = {}, n2[2] = {}, dot[2] = {};
   std::int64_t j = 0;
   for (; j + 2 * kLanes <= d; j += 2 * kLanes)
@@ -124,6 +127,13 @@ inline Moments<T> moments(const T* a, const T* b, std::int64_t d) {
     s12 += x * y;
   }
   return {s1, s2, s12};
+}
+
+// float32 and narrower: products are exact in double, sums carry 29 bits more than the input.
+template <class T>
+inline Moments<T> moments(const T* a, const T* b, std::int64_t d) {
+  const PlainMoments m = plain_moments(a, b, d);
+  return {m.norm1, m.norm2, m.dot};
 }
 
 // A sum and what its roundings lost (Ogita, Rump, Oishi 2005, algorithm Dot2), in lanes.
@@ -154,33 +164,55 @@ COSPAIR_INLINE Lanes load_rest(const double* p, std::int64_t count) {
   return load(rest);
 }
 
-inline long double compensated_dot(const double* a, const double* b, std::int64_t d) {
-  Compensated sum;
-  std::int64_t j = 0;
-  for (; j + kLanes <= d; j += kLanes) sum.add_product(load(a + j), load(b + j));
-  if (j < d) sum.add_product(load_rest(a + j, d - j), load_rest(b + j, d - j));
-  return sum.value();
+// The product of two squared lengths must stay in double's range too, where long double is no wider.
+inline bool in_range(double norm) { return norm > 0x1p-500 && norm < 0x1p500; }
+
+// Sums of products in lanes, of which no part exceeds a known bound. They start at a bias of more than that: it keeps
+// them between the same two powers of two, so that the step from a sum to the next is exact, and what a step lost is
+// one more fused product. Four operations instead of Dot2's ten.
+class BiasedSum {
+ public:
+  Lanes high, low = {};
+  explicit BiasedSum(double bound) {
+    int exponent;
+    (void)__builtin_frexp(bound, &exponent);
+    bias_ = __builtin_ldexp(1.5, exponent + 2);  // twice the bound or more from either power of two
+    high = splat(bias_);
+  }
+  inline long double value() const {  // less the bias the sums are whole multiples of their unit, and so is their sum
+    return static_cast<long double>(total(high - splat(bias_))) + static_cast<long double>(total(low));
+  }
+
+ private:
+  double bias_;
+};
+
+COSPAIR_INLINE void add_exactly(Register x, Register y, Register& high, Register& low) {
+  const Register next = fused(x, y, high);
+  low = low + fused(x, y, high - next);
+  high = next;
+}
+
+COSPAIR_INLINE void add_exactly(Register x, Register y, Sums<Register> high, Sums<Register> low) {
+  add_exactly(x, x, high.norm1, low.norm1);
+  add_exactly(y, y, high.norm2, low.norm2);
+  add_exactly(x, y, high.dot, low.dot);
+}
+template <class Half>
+COSPAIR_INLINE void add_exactly(Twin<Half> x, Twin<Half> y, Sums<Twin<Half>> high, Sums<Twin<Half>> low) {
+  add_exactly(x.low, y.low, lower(high), lower(low));
+  add_exactly(x.high, y.high, upper(high), upper(low));
 }
 
 template <>
 inline Moments<double> moments<double>(const double* a, const double* b, std::int64_t d) {
-  // three readings from the nearest cache, where the sums of all three would not fit into registers
-  if constexpr (kRegisterBytes < 64)
-    return {compensated_dot(a, a, d), compensated_dot(b, b, d), compensated_dot(a, b, d)};
-  Compensated n1, n2, dot;
+  const PlainMoments m = plain_moments(a, b, d);
+  if (!in_range(m.norm1) || !in_range(m.norm2)) return {m.norm1, m.norm2, m.dot};  // enough to tell what they are
+  BiasedSum n1(m.norm1), n2(m.norm2), dot(__builtin_sqrt(m.norm1 * m.norm2));
+  const Sums<Lanes> high{n1.high, n2.high, dot.high}, low{n1.low, n2.low, dot.low};
   std::int64_t j = 0;
-  for (; j + kLanes <= d; j += kLanes) {
-    const Lanes x = load(a + j), y = load(b + j);
-    n1.add_product(x, x);
-    n2.add_product(y, y);
-    dot.add_product(x, y);
-  }
-  if (j < d) {
-    const Lanes x = load_rest(a + j, d - j), y = load_rest(b + j, d - j);
-    n1.add_product(x, x);
-    n2.add_product(y, y);
-    dot.add_product(x, y);
-  }
+  for (; j + kLanes <= d; j += kLanes) add_exactly(load(a + j), load(b + j), high, low);
+  if (j < d) add_exactly(load_rest(a + j, d - j), load_rest(b + j, d - j), high, low);
   return {n1.value(), n2.value(), dot.value()};
 }
 
@@ -236,6 +268,10 @@ constexpr double kNear = 0.9999;
 template <>
 constexpr double kNear<double> = 0.5;
 
+// Whether 1 - |s| keeps a double's figures where it is not small.
+template <class T>
+constexpr bool kSpareBits = sizeof(T) == sizeof(double) && __LDBL_MANT_DIG__ >= 64;
+
 template <class T>
 inline void settle_near(Cosine<T>& c, const Moments<T>& m, const T* a, const T* b, std::int64_t d) {
   c.anchor = c.rest > 0 ? 1 : -1;
@@ -249,6 +285,12 @@ inline void settle_near(Cosine<T>& c, const Moments<T>& m, const T* a, const T* 
     lambda = __builtin_sqrt(first_longer ? c.norm2 / c.norm1 : c.norm1 / c.norm2);
   }
   c.factor = c.anchor * lambda;
+  const Wide<T> read = 1 - (c.rest > 0 ? c.rest : -c.rest);
+  if (kSpareBits<T> && read > 0x1p-8) {
+    c.gap = static_cast<double>(read);
+    c.rest = -c.anchor * read;
+    return;
+  }
   const Wide<T> e2 = first_longer ? squared_distance(a, b, c.factor, d) : squared_distance(b, a, c.factor, d);
   const Wide<T> twice = e2 / (first_longer ? m.norm2 : m.norm1) - c.delta * c.delta;
   Wide<T> gap = twice > 0 ? twice / (2 * (1 + static_cast<Wide<T>>(c.delta))) : 0;

@@ -210,9 +210,6 @@ inline int rescue(const double* row, double* copy, std::int64_t d) {
   return exponent;
 }
 
-// The product of two squared lengths must stay in double's range too, where long double is no wider.
-inline bool in_range(double norm) { return norm > 0x1p-500 && norm < 0x1p500; }
-
 template <class Out>
 inline void put_back(Out out, std::int64_t j, double x, int exponent) {
   out.put_one(j, Out::kKind == Sink::sum && is_deferred(exponent) ? x : __builtin_ldexp(x, -exponent));

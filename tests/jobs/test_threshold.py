@@ -69,6 +69,10 @@ def test_what_cannot_be_chosen_is_said_and_writes_nothing(faces_run, tmp_path):
         threshold(faces_run, out=place, rule="eer", far=0.01)
     with pytest.raises(ValueError, match="must lie in a folder that exists"):
         threshold(faces_run, out=tmp_path / "none" / "threshold.json")
+    own = (faces_run / "threshold.json").read_bytes()
+    with pytest.raises(ValueError, match="must be a file of its own; got one that is read"):
+        threshold(faces_run, out=faces_run / "threshold.json")
+    assert (faces_run / "threshold.json").read_bytes() == own
     with pytest.raises(ValueError, match="add --run RUN"):
         threshold("faces", out=place)
     assert not place.exists()

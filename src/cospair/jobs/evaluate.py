@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from cospair.jobs.compare import compared
+from cospair.jobs.places import Place, check_places
 from cospair.jobs.plan import EvaluationPlan
 from cospair.jobs.progress import bars
 from cospair.jobs.results import Evaluated, evaluated
 from cospair.jobs.run_folder import RunFolder, write_json
 from cospair.jobs.subjects import kind_of
 
-_Place = str | os.PathLike[str]
-
 
 def evaluate(
-    source: _Place,
-    other: _Place | None = None,
+    source: Place,
+    other: Place | None = None,
     *,
     plan: EvaluationPlan | None = None,
-    report: _Place | None = None,
-    save: _Place | None = None,
+    report: Place | None = None,
+    save: Place | None = None,
     command: str = "",
     progress: bool = False,
 ) -> dict[str, Any]:
@@ -52,7 +49,7 @@ def evaluate(
     """
     plan = plan or EvaluationPlan()
     given = (source, other, plan.run, plan.labels, plan.gallery, plan.pairs, plan.threshold)
-    _check_places(report, save, given=(*given, plan.calibrate_on))
+    check_places(report, save, given=(*given, plan.calibrate_on))
     own = other is None and kind_of(source, plan) == "run"
     with bars(shown=progress) as bar:
         if other is not None and not _are_pictures_for(source, other, plan):
@@ -73,33 +70,12 @@ def evaluate(
     return found.result
 
 
-def _are_pictures_for(source: _Place, other: _Place, plan: EvaluationPlan) -> bool:
+def _are_pictures_for(source: Place, other: Place, plan: EvaluationPlan) -> bool:
     """Whether `other` is a set of pictures to evaluate a run on, not a rival of it."""
     return kind_of(source, plan) == "run" and kind_of(other, plan) == "pictures"
 
 
-def _check_places(*places: _Place | None, given: Sequence[_Place | None]) -> None:
-    """Refuse a place where no file can or may be written, before the work and not after it."""
-    taken = {Path(place).resolve() for place in given if place is not None}
-    for place in places:
-        if place is None:
-            continue
-        where = Path(place).resolve()
-        if not where.parent.is_dir():
-            raise ValueError(
-                f"{place} must lie in a folder that exists; got none; make it or choose another"
-            )
-        if where.is_dir():
-            raise ValueError(f"{place} must be a file to write; got a folder; name a file in it")
-        if where in taken:
-            raise ValueError(
-                f"{place} must be a file of its own; got one that is read or written already; "
-                "choose another name"
-            )
-        taken.add(where)
-
-
-def _write(found: Evaluated, report: _Place | None, save: _Place | None) -> None:
+def _write(found: Evaluated, report: Place | None, save: Place | None) -> None:
     if save is not None:
         write_json(Path(save), found.result)
     if report is not None:
@@ -108,7 +84,7 @@ def _write(found: Evaluated, report: _Place | None, save: _Place | None) -> None
         write_report(found.result, found.picture, Path(report))
 
 
-def _write_comparison(result: dict[str, Any], report: _Place | None, save: _Place | None) -> None:
+def _write_comparison(result: dict[str, Any], report: Place | None, save: Place | None) -> None:
     if save is not None:
         write_json(Path(save), result)
     if report is not None:

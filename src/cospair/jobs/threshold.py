@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from cospair.evaluation import Rule, Threshold
 from cospair.evaluation.thresholds.artefact import check_rule
 from cospair.jobs.calibration_people import CalibrationPeople
 from cospair.jobs.operating_point import chosen_on, threshold_card
+from cospair.jobs.places import Place, check_places
 from cospair.jobs.plan import FAR_OF_RULE, EvaluationPlan
 from cospair.jobs.progress import bars
 from cospair.jobs.run_folder import RunFolder
@@ -18,9 +18,9 @@ from cospair.jobs.subjects import check_asked, kind_of, opened
 
 
 def threshold(
-    source: str | os.PathLike[str],
+    source: Place,
     *,
-    out: str | os.PathLike[str] = "threshold.json",
+    out: Place = "threshold.json",
     plan: EvaluationPlan | None = None,
     rule: Rule = "far",
     far: float | None = None,
@@ -50,8 +50,9 @@ def threshold(
     plan = plan or EvaluationPlan()
     far = FAR_OF_RULE if rule == "far" and far is None else far
     check_rule(rule, far)
-    _check_place(Path(out))
     check_asked(source, plan)
+    own = RunFolder(Path(source)).threshold  # where the source is a run: its figures rest on it
+    check_places(out, given=(source, plan.run, plan.labels, own))
     if kind_of(source, plan) == "run":
         artefact = _of_run(RunFolder(Path(source)), rule, far)
     else:
@@ -79,10 +80,3 @@ def _of_run(folder: RunFolder, rule: Rule, far: float | None) -> Threshold:
         chosen_on=own.chosen_on,
         model_sha256=own.model_sha256,
     )
-
-
-def _check_place(out: Path) -> None:
-    if not out.absolute().parent.is_dir():
-        raise ValueError(
-            f"{out} must lie in a folder that exists; got none; make it or choose another"
-        )

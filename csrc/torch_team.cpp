@@ -37,8 +37,8 @@ constexpr Clock::duration kLongestRest = std::chrono::seconds{1};
 std::atomic<Parallel> parallel{nullptr};
 std::thread::id owner;  // of the team: written once, before there are other callers
 std::atomic<Clock::rep> resting_until{0};
-int stalls_in_a_row = 0;  // the owner's alone, as are the counts
-std::int64_t calls = 0, stalls = 0;
+int stalls_in_a_row = 0;  // the owner's alone
+std::atomic<std::int64_t> calls{0}, stalls{0};
 
 #if defined(__linux__)
 // Whether this process is a fork of another and has not begun a program of its own: it may have the state of a team

@@ -5,6 +5,7 @@
 // it, with P the longer and Q the shorter row, sigma = sign(s), lambda = |Q| / |P| and e = Q - sigma lambda P
 // (one rounding an element, so exact where the rows agree),
 //     |e|^2 = 2 |Q|^2 (1 - sigma s),    so    gap = 1 - sigma s = |e|^2 / (2 |Q|^2),    s = sigma (1 - gap).
+// (Of double rows, whose cosine is held in 64 bits where there are any, the gap is read off s while it is not small.)
 // Equal rows have lambda = 1 and e = 0. Where lambda carries a relative error delta,
 //     |e|^2 = |Q|^2 (2 (1 + delta) gap + delta^2),    and    e + sigma delta lambda* P    is the true difference;
 // for double, whose results have no bits to spare, delta is known from the wide squared lengths and taken out. For

@@ -4,7 +4,7 @@
 //
 // Its price is a barrier: a call stands there until the system gives every thread of the team a processor, milliseconds
 // on a machine that is busy otherwise. A call that meets this leaves the team alone for twenty times as long as it
-// stood, so that standing is a twentieth of the time at most; each further one in a row doubles that.
+// stood, so that standing is about a twentieth of the time; each further one in a row doubles that, up to a second.
 //
 // The team is asked for at its full size always: a smaller one would end the threads that are too many, and torch would
 // start them again. A thread that calls has a team of its own; only the thread that loaded this library is sure to have

@@ -120,18 +120,9 @@ def calibration_section(
     )
 
 
-def chosen_on(
-    others: People | Scores, rule: Rule, far_target: float | None
-) -> tuple[Threshold, Calibration]:
-    """A threshold and a calibration from the pairs of some people."""
-    _check_held(others)
-    found = scored(others)
-    made_on = {
-        "calibration_identities": _people_of(others),
-        "chosen_on": _words(others, found),
-        "model_sha256": _model_of(others),
-    }
-    threshold = evaluation.choose_threshold(
+def choose(found: Scored, rule: Rule, far_target: float | None, **made_on: Any) -> Threshold:
+    """A threshold from scored pairs; `made_on` is what the artefact says about them."""
+    return evaluation.choose_threshold(
         found.scores,
         found.same,
         rule=rule,
@@ -139,7 +130,17 @@ def chosen_on(
         identities=found.identities,
         **made_on,
     )
-    return threshold, evaluation.calibrate(found.scores, found.same, **made_on)
+
+
+def calibration_pairs(others: People | Scores) -> tuple[Scored, dict[str, Any]]:
+    """The pairs of some people, and what an artefact that is made on them says about them."""
+    _check_held(others)
+    found = scored(others)
+    return found, {
+        "calibration_identities": _people_of(others),
+        "chosen_on": _words(others, found),
+        "model_sha256": _model_of(others),
+    }
 
 
 def _chosen(subject: People | Scores, plan: EvaluationPlan, bar: Bar) -> OperatingPoint:
@@ -151,11 +152,12 @@ def _chosen(subject: People | Scores, plan: EvaluationPlan, bar: Bar) -> Operati
             "calibrate_on must be of the source's kind; got scores beside embeddings or pictures; "
             "name the same kind of file"
         )
-    threshold, calibration = chosen_on(others, *plan.chosen_rule)
+    found, made_on = calibration_pairs(others)
+    threshold = choose(found, *plan.chosen_rule, **made_on)
     tested = _people_of(subject)
     if threshold.calibration_identities and tested is not None:
         evaluation.check_apart(threshold, tested)
-    return OperatingPoint(threshold, calibration)
+    return OperatingPoint(threshold, evaluation.calibrate(found.scores, found.same, **made_on))
 
 
 def _check_held(others: People | Scores) -> None:

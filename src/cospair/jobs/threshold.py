@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from cospair import evaluation
 from cospair.evaluation import Rule, Threshold
 from cospair.evaluation.thresholds.artefact import check_rule
 from cospair.jobs.calibration_people import CalibrationPeople
-from cospair.jobs.operating_point import chosen_on, threshold_card
+from cospair.jobs.operating_point import calibration_pairs, choose, threshold_card
 from cospair.jobs.places import Place, check_places
 from cospair.jobs.plan import FAR_OF_RULE, EvaluationPlan
 from cospair.jobs.progress import bars
@@ -57,7 +56,8 @@ def threshold(
         artefact = _of_run(RunFolder(Path(source)), rule, far)
     else:
         with bars(shown=progress) as bar:
-            artefact, _ = chosen_on(opened(source, plan, bar), rule, far)
+            found, made_on = calibration_pairs(opened(source, plan, bar))
+        artefact = choose(found, rule, far, **made_on)
     artefact.to_json(out)
     return {**threshold_card(artefact), "path": str(out)}
 
@@ -71,12 +71,4 @@ def _of_run(folder: RunFolder, rule: Rule, far: float | None) -> Threshold:
             f"`cospair train DATA --out {folder.path}`, which takes up what is there"
         )
     pairs = CalibrationPeople.load(folder.calibration_people).scored()
-    return evaluation.choose_threshold(
-        pairs.scores,
-        pairs.same,
-        rule=rule,
-        far_target=far,
-        identities=pairs.identities,
-        chosen_on=own.chosen_on,
-        model_sha256=own.model_sha256,
-    )
+    return choose(pairs, rule, far, chosen_on=own.chosen_on, model_sha256=own.model_sha256)

@@ -21,6 +21,7 @@ from cospair.evaluation import Calibration, Threshold
 from cospair.evaluation.thresholds.artefact import check_rule
 from cospair.files import write_whole
 from cospair.jobs.calibration_people import CalibrationPeople
+from cospair.jobs.operating_point import choose
 from cospair.jobs.pictures import picture_hashes
 from cospair.jobs.plan import FAR_OF_RULE
 from cospair.jobs.run_folder import RunFolder, write_json
@@ -238,19 +239,9 @@ def _calibrated(
     pairs = trained.calibration.scored()
     if rule is None and (~pairs.same).sum() * FAR_OF_RULE >= 1:
         rule, far = "far", FAR_OF_RULE
-    threshold = evaluation.choose_threshold(
-        pairs.scores,
-        pairs.same,
-        rule=rule or "eer",
-        far_target=far,
-        identities=pairs.identities,
-        chosen_on=trained.chosen_on,
-        model_sha256=model_sha256,
-    )
-    calibration = evaluation.calibrate(
-        pairs.scores, pairs.same, chosen_on=trained.chosen_on, model_sha256=model_sha256
-    )
-    return threshold, calibration
+    made_on: dict[str, Any] = {"chosen_on": trained.chosen_on, "model_sha256": model_sha256}
+    threshold = choose(pairs, rule or "eer", far, **made_on)
+    return threshold, evaluation.calibrate(pairs.scores, pairs.same, **made_on)
 
 
 def provenance(seed: int) -> dict[str, Any]:

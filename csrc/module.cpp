@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "batch.hpp"
+#include "blocks.hpp"
 #include "instruction_sets.hpp"
 #include "lanes.hpp"
 #include "sweep_module.hpp"
@@ -26,8 +27,6 @@ constexpr std::int64_t kBytesATeamMember = std::int64_t{1} << 18;
 constexpr std::int64_t kBytesAHelper = std::int64_t{1} << 20;
 // From here on stores past the caches pay.
 constexpr std::int64_t kBytesStreamed = std::int64_t{4} << 20;
-
-std::int64_t size_of(Dtype dtype) { return dtype == Dtype::f64 ? 8 : dtype == Dtype::f32 ? 4 : 2; }
 
 bool rows_of(const View& x, std::int64_t n, const void*& rows, std::int64_t& stride, bool& shared) {
   if (x.ndim != 2 || (x.shape[0] != n && x.shape[0] != 1) || (x.shape[1] > 1 && x.strides[1] != 1)) return false;
@@ -110,23 +109,21 @@ class Task {
   bool strict = true;  // an invalid target raises; otherwise it makes its pair's loss NaN
 
   // (loss, gradient of x1 or None, gradient of x2 or None); once, because it forgets the addresses
-  nb::tuple run(nb::handle x1, nb::handle x2, nb::handle target, bool wanted1, bool wanted2) {
+  nb::tuple run(nb::handle target, bool wanted1, bool wanted2) {
     if (!pairs.x1) throw nb::value_error("a task runs once");
     PairTask t = pairs;
     pairs.x1 = pairs.x2 = pairs.target = pairs.weight = nullptr;
     t.scale = 1 / divisor;
-    nb::object losses;
     if (reduction == Reduction::none) {
-      wanted1 = wanted2 = false;
-      losses = empty(t.n, static_cast<Dtype>(t.element));
-      t.losses = data_of(losses);
+      const Made losses = empty(static_cast<Dtype>(t.element), {t.n});
+      t.losses = losses.data;
+      fill(t, target, false, false);
+      return nb::make_tuple(losses.tensor, nb::none(), nb::none());
     }
-    const Filled filled = fill(t, x1, x2, target, wanted1, wanted2);
-    if (reduction != Reduction::none) {
-      losses = scalar(result);
-      write(data_of(losses), result, filled.total / divisor);
-    }
-    return nb::make_tuple(losses, filled.gradient1, filled.gradient2);
+    const Filled filled = fill(t, target, wanted1, wanted2);
+    const Made loss = empty(result, {});
+    write(loss.data, result, filled.total / divisor);
+    return nb::make_tuple(loss.tensor, filled.gradient1, filled.gradient2);
   }
 
   // Both gradients for another upstream gradient: one number for all, or one a row in the weights. The task stays as
@@ -139,7 +136,7 @@ class Task {
     t.scale = scale;
     if (!read_inputs(x1, x2, target, weight, t))
       throw nb::value_error("x1, x2, target and weight must be those of the forward pass; they changed since");
-    const Filled filled = fill(t, x1, x2, target, wanted1, wanted2);
+    const Filled filled = fill(t, target, wanted1, wanted2);
     return nb::make_tuple(filled.gradient1, filled.gradient2);
   }
 
@@ -149,13 +146,15 @@ class Task {
     double total;
   };
 
-  Filled fill(PairTask& t, nb::handle x1, nb::handle x2, nb::handle target, bool wanted1, bool wanted2) const {
-    const std::int64_t size = size_of(static_cast<Dtype>(t.element)), row = t.d * size;
-    const std::int64_t bytes1 = t.shared1 ? row : t.n * row, bytes2 = t.shared2 ? row : t.n * row;
-    nb::object g1 = nb::none(), g2 = nb::none();
-    if (wanted1) g1 = empty_like(x1, static_cast<std::size_t>(bytes1)), t.gradient1 = data_of(g1);
-    if (wanted2) g2 = empty_like(x2, static_cast<std::size_t>(bytes2)), t.gradient2 = data_of(g2);
-    t.streaming = (wanted1 ? bytes1 : 0) + (wanted2 ? bytes2 : 0) >= kBytesStreamed;
+  Filled fill(PairTask& t, nb::handle target, bool wanted1, bool wanted2) const {
+    const Dtype dtype = static_cast<Dtype>(t.element);
+    const std::int64_t row = t.d * size_of(dtype), rows1 = t.shared1 ? 1 : t.n, rows2 = t.shared2 ? 1 : t.n;
+    Made g1{nb::none(), nullptr}, g2 = g1;
+    if (wanted1) g1 = empty(dtype, {rows1, t.d});
+    if (wanted2) g2 = empty(dtype, {rows2, t.d});
+    t.gradient1 = g1.data;
+    t.gradient2 = g2.data;
+    t.streaming = ((wanted1 ? rows1 : 0) + (wanted2 ? rows2 : 0)) * row >= kBytesStreamed;
     const std::int64_t useful = 1 + t.n * row / (torch_team_ready() ? kBytesATeamMember : kBytesAHelper);
     const int threads = useful == 1 ? 1 : static_cast<int>(std::min<std::int64_t>(thread_count(), useful));
     PairSum sum;
@@ -164,7 +163,7 @@ class Task {
       sum = run_pairs(t, threads);
     }
     if (sum.invalid >= 0 && strict) refuse_target(target, sum.invalid);
-    return {g1, g2, sum.high + sum.low};
+    return {g1.tensor, g2.tensor, sum.high + sum.low};
   }
 };
 
@@ -219,6 +218,17 @@ NB_MODULE(_cpu, m) {
         nb::arg().none(), "A task where nothing is left to check, convert or intercept; otherwise None.");
   m.def("task", &task_of, nb::arg(), nb::arg(), nb::arg(), nb::arg().none(), nb::arg(), nb::arg(), nb::arg(), nb::arg(),
         nb::arg(), nb::arg(), "A task on tensors that were made ready for it.");
+  m.def("is_one", &is_one, "Whether a plain CPU tensor without dimensions holds exactly 1.");
+  m.def(
+      "empty",
+      [](nb::handle dtype, std::int64_t n, std::int64_t d) {
+        const Dtype found = dtype_of(dtype);
+        if (found == Dtype::other || n < 0 || d < 0) throw nb::value_error("no such tensor");
+        return empty(found, {n, d}).tensor;
+      },
+      "An uninitialised [n, d] tensor on a block that was used before where one is free.");
+  m.def("limit_free_blocks", &limit_free_blocks, "So many bytes of free blocks at most, from now on.");
+  m.def("free_block_bytes", &free_block_bytes, "Bytes of the blocks that are free.");
   m.def(
       "instruction_set", [] { return std::string(kernels().name); },
       "The build of the kernels that this processor was given.");

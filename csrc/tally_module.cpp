@@ -89,9 +89,9 @@ class HeldTally {
   std::int64_t found(std::size_t window) const { return tally_->found(window); }
 
   nb::object window(std::size_t number) const {
-    nb::object out = empty(tally_->held(number), Dtype::f64);
-    tally_->window(number, static_cast<double*>(data_of(out)));
-    return out;
+    const Made out = empty(Dtype::f64, {tally_->held(number)});
+    tally_->window(number, static_cast<double*>(out.data));
+    return out.tensor;
   }
 
   nb::list extremes() const {
@@ -105,9 +105,9 @@ class HeldTally {
   std::unique_ptr<Tally> tally_;
 
   static nb::object copied(const std::vector<std::int64_t>& values) {
-    nb::object out = empty(static_cast<std::int64_t>(values.size()), Dtype::i64);
-    std::copy(values.begin(), values.end(), static_cast<std::int64_t*>(data_of(out)));
-    return out;
+    const Made out = empty(Dtype::i64, {static_cast<std::int64_t>(values.size())});
+    std::copy(values.begin(), values.end(), static_cast<std::int64_t*>(out.data));
+    return out.tensor;
   }
 
   static void read_marginals(nb::tuple given, const HingeTask& task, const Axis& axis, Wanted& wanted) {

@@ -1,6 +1,10 @@
 #include "tensors.hpp"
 
-#include <atomic>
+#include <algorithm>
+#include <new>
+
+#include "blocks.hpp"
+#include "dlpack.hpp"
 
 namespace cospair {
 namespace {
@@ -10,6 +14,15 @@ struct Failed {};  // a Python call raised; the error indicator is set
 // References are leaked on purpose: torch outlives every call.
 PyObject* kept(nb::object x) { return x.release().ptr(); }
 PyObject* name(const char* text) { return PyUnicode_InternFromString(text); }
+
+// torch's table of DLPack functions; null where it is older than them.
+const dlpack::ExchangeApi* exchange_of(nb::handle tensor) {
+  const nb::object capsule = nb::getattr(tensor, "__dlpack_c_exchange_api__", nb::none());
+  if (!PyCapsule_IsValid(capsule.ptr(), "dlpack_exchange_api")) return nullptr;
+  const auto* const found =
+      static_cast<const dlpack::ExchangeApi*>(PyCapsule_GetPointer(capsule.ptr(), "dlpack_exchange_api"));
+  return found->version.major == 1 && found->tensor_from_object ? found : nullptr;
+}
 
 struct Torch {
   nb::module_ torch = nb::module_::import_("torch");
@@ -25,15 +38,11 @@ struct Torch {
   PyObject* tracing = kept(torch.attr("_C").attr("_get_tracing_state"));
   PyObject* autocast = kept(torch.attr("is_autocast_enabled"));
   PyObject* thread_count = kept(torch.attr("get_num_threads"));
-  PyObject* empty = kept(torch.attr("empty"));
-  PyObject* empty_like = kept(torch.attr("empty_like"));
-  PyObject* pooled = kept(nb::module_::import_("cospair.kernels.buffers").attr("empty"));
-  PyObject* contiguous = kept(torch.attr("contiguous_format"));
+  PyObject* from_dlpack = kept(nb::module_::import_("torch.utils.dlpack").attr("from_dlpack"));
+  const dlpack::ExchangeApi* exchange = exchange_of(tensor);
   PyObject* cpu = name("cpu");
   PyObject *is_cpu = name("is_cpu"), *dtype = name("dtype"), *shape = name("shape"), *stride = name("stride"),
            *data_ptr = name("data_ptr"), *is_neg = name("is_neg"), *current_level = name("_current_level");
-  PyObject* like_words = kept(nb::make_tuple("memory_format"));
-  PyObject* empty_words = kept(nb::make_tuple("dtype", "device"));
 };
 
 const Torch* found_torch = nullptr;
@@ -62,15 +71,34 @@ std::int64_t integer(nb::handle x) {
 
 bool is_true(nb::handle x) { return x.ptr() == Py_True; }
 
-bool read_or_fail(nb::handle x, View& view) {
-  const Torch& t = torch();
-  PyObject* type = reinterpret_cast<PyObject*>(Py_TYPE(x.ptr()));
-  if (type != t.tensor && type != t.parameter) return false;
-  if (!is_true(get(x, t.is_cpu)) || is_true(call_method(x, t.is_neg))) return false;
-  const nb::object dtype = get(x, t.dtype);
+constexpr dlpack::DataType kTypes[] = {
+    {dlpack::kFloat, 32, 1},   {dlpack::kFloat, 64, 1},   {dlpack::kFloat, 16, 1}, {dlpack::kBrainFloat, 16, 1},
+    {dlpack::kInteger, 64, 1}, {dlpack::kInteger, 32, 1}, {dlpack::kBool, 8, 1}};
+
+Dtype dtype_from(dlpack::DataType type) {
   int code = 0;
-  while (code < 7 && dtype.ptr() != t.dtypes[code]) ++code;
-  view.dtype = static_cast<Dtype>(code);
+  while (code < 7 && (type.code != kTypes[code].code || type.bits != kTypes[code].bits)) ++code;
+  return static_cast<Dtype>(code);
+}
+
+bool read_by_dlpack(nb::handle x, View& view) {
+  dlpack::Tensor found;
+  if (torch().exchange->tensor_from_object(x.ptr(), &found)) throw Failed{};
+  if (found.device.type != dlpack::kCpu || found.ndim > 2) return false;
+  view.dtype = dtype_from(found.dtype);
+  view.ndim = found.ndim;
+  for (int i = 0; i < found.ndim; ++i) {
+    view.shape[i] = found.shape[i];
+    view.strides[i] = found.strides[i];
+  }
+  view.data = found.data ? static_cast<char*>(found.data) + found.byte_offset : nullptr;
+  return view.data != nullptr;
+}
+
+bool read_by_attributes(nb::handle x, View& view) {
+  const Torch& t = torch();
+  if (!is_true(get(x, t.is_cpu))) return false;
+  view.dtype = dtype_of(get(x, t.dtype));
   const nb::object shape = get(x, t.shape), strides = call_method(x, t.stride);
   const Py_ssize_t ndim = PyTuple_Size(shape.ptr());
   if (ndim > 2) return false;
@@ -83,13 +111,50 @@ bool read_or_fail(nb::handle x, View& view) {
   return view.data != nullptr;
 }
 
+bool read_or_fail(nb::handle x, View& view) {
+  const Torch& t = torch();
+  PyObject* type = reinterpret_cast<PyObject*>(Py_TYPE(x.ptr()));
+  if ((type != t.tensor && type != t.parameter) || is_true(call_method(x, t.is_neg))) return false;
+  return t.exchange ? read_by_dlpack(x, view) : read_by_attributes(x, view);
+}
+
 nb::object raise_if_null(PyObject* result) {
   if (!result) nb::raise_python_error();
   return nb::steal(result);
 }
 
-// Gradients from this size on come from blocks that are used again.
-constexpr std::size_t kPooledBytes = std::size_t{1} << 20;
+// A block that is lent to a tensor, in both forms that DLPack has for it.
+struct Lent {
+  void* block;
+  std::size_t bytes;
+  std::int64_t shape[2], strides[2];
+  dlpack::ManagedTensor managed;
+  dlpack::UnversionedTensor unversioned;
+
+  static void end(void* context) {
+    const Lent* const lent = static_cast<Lent*>(context);
+    put_back_block(lent->block, lent->bytes);
+    delete lent;
+  }
+};
+
+nb::object tensor_of(Lent* lent, const dlpack::Tensor& tensor) {
+  const Torch& t = torch();
+  if (t.exchange) {
+    lent->managed = {{1, 0}, lent, [](dlpack::ManagedTensor* m) { Lent::end(m->context); }, 0, tensor};
+    void* made = nullptr;
+    if (t.exchange->object_from_managed(&lent->managed, &made)) nb::raise_python_error();
+    return nb::steal(static_cast<PyObject*>(made));
+  }
+  lent->unversioned = {tensor, lent, [](dlpack::UnversionedTensor* u) { Lent::end(u->context); }};
+  const nb::object capsule =
+      raise_if_null(PyCapsule_New(&lent->unversioned, "dltensor", [](PyObject* dropped) {  // named otherwise once taken
+        if (!PyCapsule_IsValid(dropped, "dltensor")) return;
+        auto* const u = static_cast<dlpack::UnversionedTensor*>(PyCapsule_GetPointer(dropped, "dltensor"));
+        u->deleter(u);
+      }));
+  return nb::borrow(t.from_dlpack)(capsule);
+}
 
 }  // namespace
 
@@ -117,41 +182,47 @@ bool read(nb::handle x, View& view) {
   }
 }
 
-void* data_of(nb::handle x) {
-  PyObject* arguments[] = {x.ptr()};
-  const std::size_t count = 1 | PY_VECTORCALL_ARGUMENTS_OFFSET;
-  return PyLong_AsVoidPtr(raise_if_null(PyObject_VectorcallMethod(torch().data_ptr, arguments, count, nullptr)).ptr());
+bool is_one(nb::handle x) {
+  View view;
+  if (!read(x, view) || view.ndim) return false;
+  switch (view.dtype) {
+    case Dtype::f32:
+      return *static_cast<const float*>(view.data) == 1;
+    case Dtype::f64:
+      return *static_cast<const double*>(view.data) == 1;
+    case Dtype::f16:
+      return *static_cast<const std::uint16_t*>(view.data) == 0x3C00;
+    case Dtype::bf16:
+      return *static_cast<const std::uint16_t*>(view.data) == 0x3F80;
+    default:
+      return false;
+  }
 }
 
 int thread_count() {
   return static_cast<int>(PyLong_AsLong(raise_if_null(PyObject_CallNoArgs(torch().thread_count)).ptr()));
 }
 
-nb::object empty_like(nb::handle x, std::size_t bytes) {
-  const Torch& t = torch();
-  if (bytes >= kPooledBytes) {
-    return nb::borrow(t.pooled)(x.attr("shape"), x.attr("dtype"));
-  }
-  PyObject* arguments[] = {x.ptr(), t.contiguous};
-  return raise_if_null(PyObject_Vectorcall(t.empty_like, arguments, 1, t.like_words));
+Dtype dtype_of(nb::handle dtype) {
+  int code = 0;
+  while (code < 7 && dtype.ptr() != torch().dtypes[code]) ++code;
+  return static_cast<Dtype>(code);
 }
 
-nb::object empty(std::int64_t n, Dtype dtype) {
-  const Torch& t = torch();
-  const nb::object shape = raise_if_null(PyLong_FromLongLong(n));
-  PyObject* arguments[] = {shape.ptr(), t.dtypes[static_cast<int>(dtype)], t.cpu};
-  return raise_if_null(PyObject_Vectorcall(t.empty, arguments, 1, t.empty_words));
-}
+std::int64_t size_of(Dtype dtype) { return kTypes[static_cast<int>(dtype)].bits / 8; }
 
-nb::object scalar(Dtype dtype) {
-  static std::atomic<PyObject*> templates[4] = {};
-  std::atomic<PyObject*>& found = templates[static_cast<int>(dtype)];
-  if (!found) {  // two threads at once make two, and one of them is kept
-    const Torch& t = torch();
-    found = kept(t.torch.attr("empty")(nb::tuple(), nb::arg("dtype") = nb::borrow(t.dtypes[static_cast<int>(dtype)]),
-                                       nb::arg("device") = "cpu"));
-  }
-  return empty_like(nb::borrow(found.load()), 0);
+Made empty(Dtype dtype, std::initializer_list<std::int64_t> shape) {
+  std::size_t bytes = static_cast<std::size_t>(size_of(dtype));
+  for (const std::int64_t length : shape) bytes *= static_cast<std::size_t>(length);
+  void* const block = take_block(bytes);
+  if (!block) throw std::bad_alloc();
+  Lent* const lent = new Lent{block, bytes, {1, 1}, {1, 1}, {}, {}};
+  std::copy(shape.begin(), shape.end(), lent->shape);
+  lent->strides[0] = lent->shape[1];
+  const int ndim = static_cast<int>(shape.size());
+  return {
+      tensor_of(lent, {block, {dlpack::kCpu, 0}, ndim, kTypes[static_cast<int>(dtype)], lent->shape, lent->strides, 0}),
+      block};
 }
 
 void refuse_target(nb::handle target, std::int64_t row) {

@@ -1,9 +1,11 @@
-// torch tensors, read and made through their Python attributes: no torch header, so no tie to one torch version.
+// torch tensors, read and made through DLPack and, where torch is older than its C functions (2.10), through their
+// Python attributes: no torch header, so no tie to one torch version.
 #pragma once
 
 #include <nanobind/nanobind.h>
 
 #include <cstdint>
+#include <initializer_list>
 
 namespace cospair {
 
@@ -30,13 +32,20 @@ bool eager();
 // Reads a plain CPU tensor; false for any other object.
 bool read(nb::handle x, View& view);
 
-void* data_of(nb::handle x);
-int thread_count();
+// A plain CPU tensor without dimensions that holds exactly 1.
+bool is_one(nb::handle x);
 
-// Uninitialised contiguous CPU tensors.
-nb::object empty_like(nb::handle x, std::size_t bytes);
-nb::object empty(std::int64_t n, Dtype dtype);
-nb::object scalar(Dtype dtype);  // no dimensions
+int thread_count();
+Dtype dtype_of(nb::handle dtype);
+std::int64_t size_of(Dtype dtype);
+
+// An uninitialised contiguous CPU tensor of up to two dimensions, on a block that was used before where one is free.
+// Like any tensor on memory of others it cannot be resized in place.
+struct Made {
+  nb::object tensor;
+  void* data;
+};
+Made empty(Dtype dtype, std::initializer_list<std::int64_t> shape);
 
 // Raises the error that names the invalid target at a row.
 [[noreturn]] void refuse_target(nb::handle target, std::int64_t row);

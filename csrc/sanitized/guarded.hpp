@@ -26,6 +26,9 @@
 
 namespace cospair {
 
+// blocks.cpp
+void run_blocks(std::int64_t rounds, std::uint64_t seed);
+void run_blocks_concurrently(std::int64_t rounds);
 // sweeps.cpp
 void run_sweeps(std::int64_t rounds, std::uint64_t seed);
 void run_sweeps_concurrently(std::int64_t rounds);

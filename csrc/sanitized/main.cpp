@@ -352,12 +352,14 @@ int main(int count, char** words) {
   const bool threads = count > 1 && std::strcmp(words[1], "threads") == 0;
   if (threads) {
     const std::int64_t rounds = count > 2 ? std::atoll(words[2]) : 40;
+    cospair::run_blocks_concurrently(10 * rounds);
     cospair::run_concurrently(rounds);
     cospair::run_sweeps_concurrently(rounds);
     cospair::run_tallies_concurrently(rounds);
   } else {
     const std::int64_t tasks = count > 1 ? std::atoll(words[1]) : 2000;
     const std::uint64_t seed = count > 2 ? std::strtoull(words[2], nullptr, 10) : 1;
+    cospair::run_blocks(tasks, seed);
     cospair::run_cases(tasks, seed);
     cospair::run_sweeps(tasks / 10, seed);
     cospair::run_tallies(tasks / 10, seed);

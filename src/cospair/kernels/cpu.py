@@ -115,8 +115,8 @@ def loss_and_ticket(
     target, weight = _countable(target), _wide(weight, reduction)
     task = _task(x1, x2, target, weight, margin, positive_margin, reduction, dtype, strict=False)
     if reduction == "none" or not (wanted1 or wanted2):
-        return task.run(x1, x2, target, False, False)[0], kept_gradients.none_kept()
-    loss, g1, g2 = task.run(x1, x2, target, wanted1, wanted2)
+        return task.run(target, False, False)[0], kept_gradients.none_kept()
+    loss, g1, g2 = task.run(target, wanted1, wanted2)
     return loss, kept_gradients.keep((g1, g2))
 
 
@@ -136,7 +136,8 @@ def gradients(
     """Gradients of x1 and x2 for that upstream gradient, [] or [n]; [0] where not wanted."""
     wanted = (wanted1, wanted2)
     kept = kept_gradients.take(ticket, wanted)
-    if kept is not None and not upstream.ndim and upstream.item() == 1.0:
+    assert _cpu is not None
+    if kept is not None and _cpu.is_one(upstream):
         g1, g2 = kept
     else:
         x1, x2 = _readable(x1), _readable(x2)
@@ -171,7 +172,7 @@ def _task(
 def _run(x1: Tensor, x2: Tensor, target: Tensor, weight: Tensor | None, task: Any) -> Tensor:
     if torch.is_grad_enabled() and (x1.requires_grad or x2.requires_grad):
         return _apply(x1, x2, _savable(target), None if weight is None else _savable(weight), task)
-    return task.run(x1, x2, target, False, False)[0]
+    return task.run(target, False, False)[0]
 
 
 def _savable(x: Tensor) -> Tensor:
@@ -185,7 +186,7 @@ class _PairLoss(torch.autograd.Function):
         ctx: Any, x1: Tensor, x2: Tensor, target: Tensor, weight: Tensor | None, task: Any
     ) -> Tensor:
         wanted1, wanted2 = ctx.needs_input_grad[:2]
-        loss, *ctx.gradients = task.run(x1, x2, target, wanted1, wanted2)
+        loss, *ctx.gradients = task.run(target, wanted1, wanted2)
         ctx.save_for_backward(x1, x2, target, weight)
         ctx.task = task
         return loss
@@ -195,7 +196,8 @@ class _PairLoss(torch.autograd.Function):
         gradients, ctx.gradients = ctx.gradients, None
         if torch.is_grad_enabled() or not torch._C._has_storage(upstream):
             return *_differentiable(ctx, upstream), None, None, None
-        if gradients is not None and not upstream.ndim and upstream.item() == 1.0:
+        assert _cpu is not None
+        if gradients is not None and _cpu.is_one(upstream):
             return *gradients, None, None, None
         x1, x2, target, weight = ctx.saved_tensors
         wanted = ctx.needs_input_grad[:2]

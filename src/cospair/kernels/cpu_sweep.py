@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cospair.kernels import buffers, cpu
+from cospair.kernels import cpu
 from cospair.kernels.cpu import refuses as refuses
 from cospair.kernels.cpu import unavailable as unavailable
 from cospair.kernels.products import exact_products
@@ -64,11 +64,11 @@ def small_batch(
         return None
     if x.stride(1) != 1 and d > 1:
         return None
+    assert cpu._cpu is not None
     gradient = None
     if wanted:
         wide = torch.float64 if x.dtype == torch.float64 else torch.float32
-        gradient = torch.empty(n, d, dtype=wide, device="cpu")
-    assert cpu._cpu is not None
+        gradient = cpu._cpu.empty(wide, n, d)
     found = cpu._cpu.small_batch(
         x.detach().resolve_neg(),
         wide_labels(labels).contiguous(),
@@ -155,7 +155,8 @@ def squared_lengths(x: Tensor) -> Tensor:
 
 def _zeros(side: Side) -> Tensor:
     dtype = torch.float64 if side.x.dtype == torch.float64 else torch.float32
-    return buffers.empty(side.x.shape, dtype).zero_()
+    assert cpu._cpu is not None
+    return cpu._cpu.empty(dtype, *side.x.shape).zero_()
 
 
 def _swept(total: float, active: float, pull: Tensor | None, opposite: Tensor | None) -> Swept:

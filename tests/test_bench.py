@@ -5,6 +5,7 @@ import json
 import math
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -70,11 +71,12 @@ def test_a_row_holds_every_column_and_the_result_is_json(result):
         assert name in result
 
 
-def test_each_size_and_dtype_has_a_process_of_its_own_where_malloc_is_told(monkeypatch):
+def test_each_case_has_a_process_of_its_own_where_malloc_is_told(monkeypatch):
     calls = []
 
     def call(function, given, *, environment, **_options):
-        calls.append((function, given["sizes"], given["dtypes"], environment["MALLOC_MMAP_MAX_"]))
+        case = given["sizes"], given["dtypes"], given["directions"]
+        calls.append((function, *case, environment["MALLOC_MMAP_MAX_"]))
         return {"rows": [], "left_out": []}
 
     monkeypatch.setattr(apart, "call", call)
@@ -82,9 +84,10 @@ def test_each_size_and_dtype_has_a_process_of_its_own_where_malloc_is_told(monke
     asked = bench.Plan(sizes=((8, 4), (9, 4)), dtypes=("float32", "float64"), malloc="kept")
     assert bench.pairs(asked)["malloc"] == "kept"
     assert calls == [
-        ("cospair.bench.pairs:timed", (size,), (dtype,), "0")
+        ("cospair.bench.pairs:timed", (size,), (dtype,), (direction,), "0")
         for dtype in asked.dtypes
         for size in asked.sizes
+        for direction in asked.directions
     ]
 
 
@@ -279,6 +282,27 @@ def test_a_rival_with_another_value_is_left_out(monkeypatch):
     found = measured_with(monkeypatch, off=lambda x1, x2, target: x1.sum())
     assert {row["variant"] for row in found["rows"]} == {EAGER, READ}
     assert any("off at 8 x 16, float32: its value must agree" in said for said in found["left_out"])
+
+
+def test_what_others_free_decides_no_figure_of_ours(monkeypatch):
+    turns: list[list[str]] = []
+
+    def recorded(steps, rounds, _device, *, tick):
+        turns.append(list(steps))
+        eager = len(turns) * 1e-3
+        return {name: [eager if name == EAGER else 1e-3] * rounds for name in steps}
+
+    monkeypatch.setattr(timing, "interleaved", recorded)
+    here = apart.Here(0.0, lambda what: None)
+    asked = bench.Plan(sizes=((8, 16),), rounds=2, directions=(plan.FORWARD,))
+    rows = PAIRS.timed(here, asdict(asked))["rows"]
+    fused = [name for name, each in variants("cpu", compiled=False).items() if each.fused]
+    assert turns[0] == [EAGER, *fused, READ]
+    assert all(len(names) == 2 and names[1] == EAGER for names in turns[1:])
+    by_name = {row["variant"]: row for row in rows}
+    assert [row["variant"] for row in rows[:2]] == [EAGER, *fused][:2]
+    assert by_name[EAGER]["median_us"] == by_name[EAGER]["times_floor"] * 1e3 == 1e3
+    assert by_name["cospair reference"]["times_torch_eager"] == 2, "eager of its own turns"
 
 
 def test_what_cannot_run_is_left_out_with_its_reason(monkeypatch):

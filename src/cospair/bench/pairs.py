@@ -1,11 +1,14 @@
 """The pair loss beside torch's and other libraries', forward alone and forward + backward.
 
-Each size and dtype is timed in a process of its own: what was freed at another size must not decide
-how malloc serves this one. What one variant shows alone comes from further processes.
+What was freed before decides how malloc serves whoever comes next. So each size, dtype and
+direction is timed in a process of its own; in it our fused kernels, torch eager and the floors take
+turns before anything else has run, and each other variant then takes turns with torch eager. What
+one variant shows alone comes from further processes.
 """
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -75,7 +78,7 @@ def pairs(
     plot: Path | None = None,
     progress: bool = False,
 ) -> dict[str, Any]:
-    """Measure the pair loss and its rivals, side by side, in one process a size.
+    """Measure the pair loss and its rivals, side by side, in one process a case.
 
     Args:
         plan: What to cover; None: four sizes in float32, both directions.
@@ -86,9 +89,9 @@ def pairs(
     Returns:
         The machine and the versions; `kernels`, every kernel of cospair with the reason why it
         cannot run; `left_out`, sentences on what was not measured; `rows`, a dict a variant, size,
-        dtype and direction. `times_torch_eager` is torch eager's median over the row's,
-        `times_floor` the row's over the floor's; `gb_per_s` counts the inputs and, with backward,
-        the gradients once each; `value_error` is relative to float64. None: not measured.
+        dtype and direction. `times_torch_eager` is torch eager's median in the row's own turns over
+        the row's, `times_floor` the row's over the floor's; `gb_per_s` counts the inputs and, with
+        backward, the gradients once each; `value_error` is relative to float64. None: not measured.
 
     Raises:
         ValueError: If `save` or `plot` cannot be written so.
@@ -139,13 +142,10 @@ def figures(
 def _of_dtype(plan: Plan, dtype: str, left_out: list[str], say: Say) -> list[dict[str, Any]]:
     """Every row of a dtype: the times, then what each variant shows in a process of its own."""
     rows: list[dict[str, Any]] = []
-    for size in plan.sizes:
-        found = apart.call(
-            f"{__name__}:timed",
-            asdict(replace(plan, sizes=(size,), dtypes=(dtype,))),
-            environment=malloc.environment(plan.malloc),
-            say=say,
-        )
+    for size, direction in itertools.product(plan.sizes, plan.directions):
+        case = replace(plan, sizes=(size,), dtypes=(dtype,), directions=(direction,))
+        surroundings = malloc.environment(plan.malloc)
+        found = apart.call(f"{__name__}:timed", asdict(case), environment=surroundings, say=say)
         rows += found["rows"]
         left_out += found["left_out"]
     for name, variant in variants(plan.device, compiled=plan.compiled).items():
@@ -175,41 +175,68 @@ def timed(here: apart.Here, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _of_case(plan: Plan, case: _Case, left_out: list[str], say: Say) -> list[dict[str, Any]]:
-    """One row a variant, measured in turns."""
+    """One row a variant, measured in turns with torch eager."""
     torch.compiler.reset()  # past its limit of recompilations it would fall back to eager
     supply = timing.batches(case.n, case.d, case.dtype, plan.device)
-    steps, errors = _steps(plan, case, supply, left_out)
+    losses = timing.truth(supply[0])
     copies = floors(case.direction)
-    steps |= {name: timing.copy_step(copy, supply) for name, copy in copies.items()}
-    what = f"{case.direction}, {case.n} x {case.d}, {case.dtype}"
-    seconds = timing.interleaved(steps, plan.rounds, plan.device, tick=lambda: say(what))
-    found = figures(seconds, floor=next(iter(copies)), moved_bytes=case.moved_bytes())
-    known = variants(plan.device, compiled=plan.compiled)
-    return [
-        {
-            **dict.fromkeys(COLUMNS),
-            "variant": name,
-            "library": known[name].version() if name in known else f"torch {torch.__version__}",
-            "device": provenance.device_name(plan.device),
-            "instruction_set": provenance.instruction_set(),
-            "malloc": plan.malloc,
-            "rounds": len(seconds[name]),
-            "value_error": errors.get(name),
-            **case._asdict(),
-            **numbers,
-        }
-        for name, numbers in found.items()
-    ]
+    beside = {name: timing.copy_step(copy, supply) for name, copy in copies.items()}
+    seconds: dict[str, list[float]] = {}
+    rows: dict[str, dict[str, Any]] = {}
+
+    def tick() -> None:
+        say(f"{case.direction}, {case.n} x {case.d}, {case.dtype}")
+
+    for group in _groups(plan):
+        steps, errors = _steps(group, case, supply, losses, left_out)
+        if not steps:
+            for _ in range(plan.rounds):
+                tick()
+            continue
+        steps |= beside
+        seconds |= timing.interleaved(steps, plan.rounds, plan.device, tick=tick)
+        found = figures(seconds, floor=next(iter(copies)), moved_bytes=case.moved_bytes())
+        for name in [name for name in steps if name not in rows]:
+            rows[name] = _row(plan, case, name, group.get(name)) | {
+                "rounds": len(seconds[name]),
+                "value_error": errors.get(name),
+                **found[name],
+            }
+        beside = {EAGER: steps[EAGER]}
+    return [rows[name] for name in (*itertools.chain(*_groups(plan)), *copies) if name in rows]
+
+
+def _groups(plan: Plan) -> list[dict[str, Variant]]:
+    """Variants that take turns: torch eager with our fused kernels, then each other alone."""
+    every = variants(plan.device, compiled=plan.compiled)
+    first = {name: each for name, each in every.items() if name == EAGER or each.fused}
+    return [first, *({name: each} for name, each in every.items() if name not in first)]
+
+
+def _row(plan: Plan, case: _Case, name: str, variant: Variant | None) -> dict[str, Any]:
+    """A row without its figures; variant None: a floor."""
+    return {
+        **dict.fromkeys(COLUMNS),
+        "variant": name,
+        "library": variant.version() if variant else f"torch {torch.__version__}",
+        "device": provenance.device_name(plan.device),
+        "instruction_set": provenance.instruction_set(),
+        "malloc": plan.malloc,
+        **case._asdict(),
+    }
 
 
 def _steps(
-    plan: Plan, case: _Case, supply: list[timing.Batch], left_out: list[str]
+    group: Mapping[str, Variant],
+    case: _Case,
+    supply: list[timing.Batch],
+    losses: torch.Tensor,
+    left_out: list[str],
 ) -> tuple[dict[str, timing.Step], dict[str, float]]:
     """A warm step of every variant that can run this case, and the error of its value."""
     steps: dict[str, timing.Step] = {}
     errors: dict[str, float] = {}
-    losses = timing.truth(supply[0])
-    for name, variant in variants(plan.device, compiled=plan.compiled).items():
+    for name, variant in group.items():
         if variant.missing():
             left_out.append(f"{name}: {variant.missing()}")
             continue
@@ -267,6 +294,6 @@ def _machine(plan: Plan) -> dict[str, Any]:
 
 
 def _stretches(plan: Plan) -> int:
-    """What the bar counts: rounds, and processes of variants."""
-    rounds = len(plan.sizes) * len(plan.directions) * plan.rounds
+    """What the bar counts: rounds of each group, and processes of variants."""
+    rounds = len(plan.sizes) * len(plan.directions) * len(_groups(plan)) * plan.rounds
     return len(plan.dtypes) * (rounds + len(variants(plan.device, compiled=plan.compiled)))

@@ -48,6 +48,7 @@ class Variant:
     form: Callable[[Tensor], Any] = _unchanged
     expected: Callable[[Tensor], Tensor] = torch.mean  # its value, from the losses of the pairs
     square: bool = False  # makes an N x N matrix
+    fused: bool = False  # ours, and it takes nothing from malloc that a caller would notice
 
     def version(self) -> str:
         """The library and its version."""
@@ -97,6 +98,7 @@ def variants(device: str, *, compiled: bool) -> dict[str, Variant]:
             f"cospair {kernel}",
             "cospair",
             partial(_plain, cospair.cosine_embedding_loss, kernel=kernel),
+            fused=kernel != "reference",
         )
         for kernel in kernels(cospair.kernels.TABLE, device)
     ]

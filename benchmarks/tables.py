@@ -45,14 +45,17 @@ class Case(NamedTuple):
 
 
 class Rows:
-    """The last row of each variant, case and size."""
+    """The last row of each variant, case and size, and the processors that were measured last."""
 
     def __init__(self, rows: Sequence[Row]) -> None:
         """Sort them by what they measure."""
+        every = measured_so(rows)
         self.found = {
             (Case(*(row[key] for key in Case._fields)), row["n"], row["d"], row["variant"]): row
-            for row in measured_so(rows)
+            for row in every
         }
+        cpus = [row["device"] for row in every if row["device"].startswith("cpu")]
+        self.last_cpu = cpus[-1] if cpus else "cpu"
 
     def names(self, column: str) -> list[str]:
         """What stands in a column, in order of appearance."""
@@ -167,8 +170,8 @@ def first_calls(rows: Rows, device: str) -> str:
 
 
 def summary(rows: Rows) -> str:
-    """The short table: the CPU, float32, forward + backward."""
-    case = Case("cpu", MALLOCS[0], BOTH, "float32")
+    """The short table: float32, forward + backward, on the processor that was measured last."""
+    case = Case(rows.last_cpu, MALLOCS[0], BOTH, "float32")
     names = [name for name in rows.names("variant") if not name.startswith("floor")]
     rivals = {name: name for name in names if name != EAGER}
     chosen = [name for name in ("torch.compile", "cospair cpu") if name in names]
@@ -178,7 +181,8 @@ def summary(rows: Rows) -> str:
         lines += rows.grid(case._replace(malloc=malloc), "times_torch_eager", labels)
     ours = {name: f"{name}'s time as a multiple of the floor" for name in chosen[-1:]}
     lines += rows.grid(case, "times_floor", ours)
-    return by_size("times as fast as torch eager", lines)
+    built = [row["instruction_set"] for (found, *_), row in rows.found.items() if found == case]
+    return by_size(f"times as fast as torch eager, {next(filter(None, built), 'cpu')}", lines)
 
 
 def fill(page: str, name: str, content: str) -> str:
@@ -375,14 +379,16 @@ def drawn(rows: Sequence[Row], numbers: Mapping[str, type]) -> dict[str, Any]:
 
 def draw(rows: Sequence[Row], place: Path) -> None:
     """Draw the CPU's rows, malloc default: time and memory of all pairs, or ratios of pairs."""
-    main = ("cpu", MALLOCS[0])
     if "data" in rows[0]:
+        main = ("cpu", MALLOCS[0])
         mine = [row for (kind, *_), row in Sweeps(rows).found.items() if kind[:2] == main]
         numbers = {"n": int, "d": int, "margin": float, "median_ms": float, "extra_mib": float}
         return growth_plot.write(drawn(mine, numbers), place)
+    pairs = Rows(rows)
+    main = (pairs.last_cpu, MALLOCS[0])
     mine = [
         row
-        for (case, *_), row in Rows(rows).found.items()
+        for (case, *_), row in pairs.found.items()
         if case[:2] == main and case.dtype == "float32"
     ]
     ratio_plot.write(drawn(mine, {"n": int, "d": int, "times_torch_eager": float}), place)

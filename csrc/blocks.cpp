@@ -53,8 +53,8 @@ class Pool {
 
   void put_back(void* block, std::size_t size) {
     const std::lock_guard<std::mutex> lock(mutex_);
+    if (size > limit_) return to_system(block, size);
     make_room(size, size);
-    if (free_bytes_ + size > limit_) return to_system(block, size);
     void*& first = free_.find(size)->second;
     *static_cast<void**>(block) = first;
     first = block;

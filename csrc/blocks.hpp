@@ -6,7 +6,7 @@
 
 namespace cospair {
 
-// At least so many bytes, on a cache line of their own; null where none are to be had. From 1 MiB on in huge pages
+// At least so many bytes, from a multiple of 64 on; null where none are to be had. From 1 MiB on in huge pages
 // where the system has them.
 void* take_block(std::size_t bytes);
 

@@ -1,6 +1,7 @@
 #include "tensors.hpp"
 
 #include <algorithm>
+#include <memory>
 #include <new>
 
 #include "blocks.hpp"
@@ -143,7 +144,7 @@ nb::object tensor_of(Lent* lent, const dlpack::Tensor& tensor) {
   if (t.exchange) {
     lent->managed = {{1, 0}, lent, [](dlpack::ManagedTensor* m) { Lent::end(m->context); }, 0, tensor};
     void* made = nullptr;
-    if (t.exchange->object_from_managed(&lent->managed, &made)) nb::raise_python_error();
+    if (t.exchange->object_from_managed(&lent->managed, &made) || !made) nb::raise_python_error();
     return nb::steal(static_cast<PyObject*>(made));
   }
   lent->unversioned = {tensor, lent, [](dlpack::UnversionedTensor* u) { Lent::end(u->context); }};
@@ -214,15 +215,15 @@ std::int64_t size_of(Dtype dtype) { return kTypes[static_cast<int>(dtype)].bits 
 Made empty(Dtype dtype, std::initializer_list<std::int64_t> shape) {
   std::size_t bytes = static_cast<std::size_t>(size_of(dtype));
   for (const std::int64_t length : shape) bytes *= static_cast<std::size_t>(length);
-  void* const block = take_block(bytes);
-  if (!block) throw std::bad_alloc();
-  Lent* const lent = new Lent{block, bytes, {1, 1}, {1, 1}, {}, {}};
+  std::unique_ptr<Lent> lent(new Lent{nullptr, bytes, {1, 1}, {1, 1}, {}, {}});
   std::copy(shape.begin(), shape.end(), lent->shape);
   lent->strides[0] = lent->shape[1];
+  void* const block = lent->block = take_block(bytes);
+  if (!block) throw std::bad_alloc();
   const int ndim = static_cast<int>(shape.size());
-  return {
-      tensor_of(lent, {block, {dlpack::kCpu, 0}, ndim, kTypes[static_cast<int>(dtype)], lent->shape, lent->strides, 0}),
-      block};
+  const dlpack::DataType type = kTypes[static_cast<int>(dtype)];
+  const dlpack::Tensor tensor{block, {dlpack::kCpu, 0}, ndim, type, lent->shape, lent->strides, 0};
+  return {tensor_of(lent.release(), tensor), block};
 }
 
 void refuse_target(nb::handle target, std::int64_t row) {

@@ -1,5 +1,5 @@
-// torch tensors, read and made through DLPack and, where torch is older than its C functions (2.10), through their
-// Python attributes: no torch header, so no tie to one torch version.
+// torch tensors, read and made through DLPack; read through their Python attributes where torch is older than DLPack's
+// C functions (2.10). No torch header, so no tie to one torch version.
 #pragma once
 
 #include <nanobind/nanobind.h>

@@ -247,7 +247,8 @@ def test_memory_does_not_grow():
 
 OLDER_TORCH = """
 import torch
-del torch.Tensor.__dlpack_c_exchange_api__  # new in torch 2.10
+if hasattr(torch.Tensor, "__dlpack_c_exchange_api__"):  # new in torch 2.10
+    del torch.Tensor.__dlpack_c_exchange_api__
 from cospair import cosine_embedding_loss
 from cospair.kernels import buffers
 

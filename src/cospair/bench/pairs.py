@@ -1,9 +1,9 @@
 """The pair loss beside torch's and other libraries', forward alone and forward + backward.
 
 What was freed before decides how malloc serves whoever comes next. So each size, dtype and
-direction is timed in a process of its own; in it our fused kernels, torch eager and the floors take
-turns before anything else has run, and each other variant then takes turns with torch eager. What
-one variant shows alone comes from further processes.
+direction is timed in a process of its own, and in it those that take blocks larger than the inputs
+have their turns when the others have had theirs. What one variant shows alone comes from further
+processes.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import itertools
 import statistics
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -89,9 +90,9 @@ def pairs(
     Returns:
         The machine and the versions; `kernels`, every kernel of cospair with the reason why it
         cannot run; `left_out`, sentences on what was not measured; `rows`, a dict a variant, size,
-        dtype and direction. `times_torch_eager` is torch eager's median in the row's own turns over
-        the row's, `times_floor` the row's over the floor's; `gb_per_s` counts the inputs and, with
-        backward, the gradients once each; `value_error` is relative to float64. None: not measured.
+        dtype and direction. `times_torch_eager` is torch eager's median over the row's,
+        `times_floor` the row's over the floor's; `gb_per_s` counts the inputs and, with backward,
+        the gradients once each; `value_error` is relative to float64. None: not measured.
 
     Raises:
         ValueError: If `save` or `plot` cannot be written so.
@@ -175,55 +176,38 @@ def timed(here: apart.Here, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _of_case(plan: Plan, case: _Case, left_out: list[str], say: Say) -> list[dict[str, Any]]:
-    """One row a variant, measured in turns with torch eager."""
+    """One row a variant, measured in turns."""
     torch.compiler.reset()  # past its limit of recompilations it would fall back to eager
     supply = timing.batches(case.n, case.d, case.dtype, plan.device)
     losses = timing.truth(supply[0])
     copies = floors(case.direction)
-    beside = {name: timing.copy_step(copy, supply) for name, copy in copies.items()}
+    known = variants(plan.device, compiled=plan.compiled)
     seconds: dict[str, list[float]] = {}
-    rows: dict[str, dict[str, Any]] = {}
-
-    def tick() -> None:
-        say(f"{case.direction}, {case.n} x {case.d}, {case.dtype}")
-
-    for group in _groups(plan):
-        steps, errors = _steps(group, case, supply, losses, left_out)
-        if not steps:
-            for _ in range(plan.rounds):
-                tick()
-            continue
-        steps |= beside
+    errors: dict[str, float] = {}
+    tick = partial(say, f"{case.direction}, {case.n} x {case.d}, {case.dtype}")
+    for wide in (False, True):
+        group = {name: variant for name, variant in known.items() if variant.wide == wide}
+        steps = _steps(group, case, supply, losses, left_out, errors)
+        if not wide:
+            steps |= {name: timing.copy_step(copy, supply) for name, copy in copies.items()}
         seconds |= timing.interleaved(steps, plan.rounds, plan.device, tick=tick)
-        found = figures(seconds, floor=next(iter(copies)), moved_bytes=case.moved_bytes())
-        for name in [name for name in steps if name not in rows]:
-            rows[name] = _row(plan, case, name, group.get(name)) | {
-                "rounds": len(seconds[name]),
-                "value_error": errors.get(name),
-                **found[name],
-            }
-        beside = {EAGER: steps[EAGER]}
-    return [rows[name] for name in (*itertools.chain(*_groups(plan)), *copies) if name in rows]
-
-
-def _groups(plan: Plan) -> list[dict[str, Variant]]:
-    """Variants that take turns: torch eager with our fused kernels, then each other alone."""
-    every = variants(plan.device, compiled=plan.compiled)
-    first = {name: each for name, each in every.items() if name == EAGER or each.fused}
-    return [first, *({name: each} for name, each in every.items() if name not in first)]
-
-
-def _row(plan: Plan, case: _Case, name: str, variant: Variant | None) -> dict[str, Any]:
-    """A row without its figures; variant None: a floor."""
-    return {
-        **dict.fromkeys(COLUMNS),
-        "variant": name,
-        "library": variant.version() if variant else f"torch {torch.__version__}",
-        "device": provenance.device_name(plan.device),
-        "instruction_set": provenance.instruction_set(),
-        "malloc": plan.malloc,
-        **case._asdict(),
-    }
+    found = figures(seconds, floor=next(iter(copies)), moved_bytes=case.moved_bytes())
+    return [
+        {
+            **dict.fromkeys(COLUMNS),
+            "variant": name,
+            "library": known[name].version() if name in known else f"torch {torch.__version__}",
+            "device": provenance.device_name(plan.device),
+            "instruction_set": provenance.instruction_set(),
+            "malloc": plan.malloc,
+            "rounds": len(seconds[name]),
+            "value_error": errors.get(name),
+            **case._asdict(),
+            **found[name],
+        }
+        for name in (*known, *copies)
+        if name in found
+    ]
 
 
 def _steps(
@@ -232,10 +216,10 @@ def _steps(
     supply: list[timing.Batch],
     losses: torch.Tensor,
     left_out: list[str],
-) -> tuple[dict[str, timing.Step], dict[str, float]]:
-    """A warm step of every variant that can run this case, and the error of its value."""
+    errors: dict[str, float],
+) -> dict[str, timing.Step]:
+    """A warm step of every variant that can run this case; notes the errors of their values."""
     steps: dict[str, timing.Step] = {}
-    errors: dict[str, float] = {}
     for name, variant in group.items():
         if variant.missing():
             left_out.append(f"{name}: {variant.missing()}")
@@ -248,7 +232,7 @@ def _steps(
             if name == EAGER or (isinstance(error, _WrongValue) and variant.library == "cospair"):
                 raise RuntimeError(said) from error
             left_out.append(said)
-    return steps, errors
+    return steps
 
 
 def _warm_step(
@@ -294,6 +278,6 @@ def _machine(plan: Plan) -> dict[str, Any]:
 
 
 def _stretches(plan: Plan) -> int:
-    """What the bar counts: rounds of each group, and processes of variants."""
-    rounds = len(plan.sizes) * len(plan.directions) * len(_groups(plan)) * plan.rounds
+    """What the bar counts: rounds, of both groups, and processes of variants."""
+    rounds = len(plan.sizes) * len(plan.directions) * 2 * plan.rounds
     return len(plan.dtypes) * (rounds + len(variants(plan.device, compiled=plan.compiled)))

@@ -106,7 +106,7 @@ def interleaved(
     turns = {name: _within(_SLOW_SECONDS / (2 * once[name]), 3, rounds) for name in names}
     seconds: dict[str, list[float]] = {name: [] for name in names}
     for turn in range(rounds):
-        first = turn % len(names)
+        first = turn % max(len(names), 1)
         for name in names[first:] + names[:first]:
             if turn < turns[name]:
                 if once[name] < _NO_WARMING_SECONDS:

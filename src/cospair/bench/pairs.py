@@ -1,9 +1,9 @@
 """The pair loss beside torch's and other libraries', forward alone and forward + backward.
 
 What was freed before decides how malloc serves whoever comes next. So each size, dtype and
-direction is timed in a process of its own, and in it those that take blocks larger than the inputs
-have their turns when the others have had theirs. What one variant shows alone comes from further
-processes.
+direction is timed in a process of its own, and in it the other libraries and what torch.compile
+makes have their turns when torch eager, our fused kernels and the floors have had theirs. What one
+variant shows alone comes from further processes.
 """
 
 from __future__ import annotations
@@ -185,10 +185,10 @@ def _of_case(plan: Plan, case: _Case, left_out: list[str], say: Say) -> list[dic
     seconds: dict[str, list[float]] = {}
     errors: dict[str, float] = {}
     tick = partial(say, f"{case.direction}, {case.n} x {case.d}, {case.dtype}")
-    for wide in (False, True):
-        group = {name: variant for name, variant in known.items() if variant.wide == wide}
+    for first in (True, False):
+        group = {name: variant for name, variant in known.items() if variant.first == first}
         steps = _steps(group, case, supply, losses, left_out, errors)
-        if not wide:
+        if first:
             steps |= {name: timing.copy_step(copy, supply) for name, copy in copies.items()}
         seconds |= timing.interleaved(steps, plan.rounds, plan.device, tick=tick)
     found = figures(seconds, floor=next(iter(copies)), moved_bytes=case.moved_bytes())

@@ -48,7 +48,7 @@ class Variant:
     form: Callable[[Tensor], Any] = _unchanged
     expected: Callable[[Tensor], Tensor] = torch.mean  # its value, from the losses of the pairs
     square: bool = False  # makes an N x N matrix
-    wide: bool = False  # takes blocks larger than the inputs, which malloc then keeps for others
+    first: bool = False  # has its turns before anything has taught malloc to keep other blocks
 
     def version(self) -> str:
         """The library and its version."""
@@ -90,7 +90,7 @@ def kernels(table: Mapping[str, ModuleType], device: str) -> list[str]:
 
 def variants(device: str, *, compiled: bool) -> dict[str, Variant]:
     """Every loss to measure by name; torch eager first, because ratios are to it."""
-    rows = [Variant(EAGER, "torch", lambda: _plain(F.cosine_embedding_loss))]
+    rows = [Variant(EAGER, "torch", lambda: _plain(F.cosine_embedding_loss), first=True)]
     if compiled:
         rows.append(Variant("torch.compile", "torch", lambda: _compiled(F.cosine_embedding_loss)))
     rows += [
@@ -98,7 +98,7 @@ def variants(device: str, *, compiled: bool) -> dict[str, Variant]:
             f"cospair {kernel}",
             "cospair",
             partial(_plain, cospair.cosine_embedding_loss, kernel=kernel),
-            wide=kernel == "reference",  # it computes in float64
+            first=kernel != "reference",  # which takes blocks of float64
         )
         for kernel in kernels(cospair.kernels.TABLE, device)
     ]
@@ -112,7 +112,6 @@ def variants(device: str, *, compiled: bool) -> dict[str, Variant]:
             _metric_learning,
             form=_indices,
             square=True,
-            wide=True,
         ),
         Variant(
             "sentence-transformers",
